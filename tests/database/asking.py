@@ -1,0 +1,86 @@
+"""What the tests of the database ask with: an engine for a block, one statement, and a loop that shows it is free."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import uvloop
+from sqlalchemy import URL, Connection, Row, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from todoservice.database import dialect
+from todoservice.database.engine import build_engine
+
+Result = TypeVar("Result")
+Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+def runner(loop: str) -> Run:
+    """Return what runs a coroutine on a new loop of the kind that is named."""
+
+    def run(work: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=LOOPS[loop]) as made:
+            made.run(work)
+
+    return run
+
+
+@asynccontextmanager
+async def engine(url: URL, **options: Any) -> AsyncIterator[AsyncEngine]:
+    """Yield an engine, disposed of after the block."""
+    made = build_engine(url, **options)
+    try:
+        yield made
+    finally:
+        await made.dispose()
+
+
+async def work(engine: AsyncEngine, do: Callable[[Connection], Result]) -> Result:
+    """Do something with a connection of the pool, as a scope does."""
+
+    def run() -> Result:
+        with engine.sync_engine.connect() as connection:
+            return do(connection)
+
+    return await greenlet_spawn(run)
+
+
+async def ask(engine: AsyncEngine, statement: str, **values: Any) -> Row[Any]:
+    """Return the one row of a statement."""
+    return await work(engine, lambda connection: connection.execute(text(statement), values).one())
+
+
+async def backend(engine: AsyncEngine) -> int:
+    """Return the process id of the server that the pool's next connection reaches."""
+    return int((await ask(engine, "SELECT pg_backend_pid()"))[0])
+
+
+def raw(connection: Connection) -> dialect.Connection:
+    """Return psycopg2's connection."""
+    made = connection.connection.dbapi_connection
+    assert isinstance(made, dialect.Connection)
+    return made
+
+
+@asynccontextmanager
+async def ticking() -> AsyncIterator[list[float]]:
+    """Yield a list that grows every hundredth of a second in which the loop is free."""
+    ticks: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            ticks.append(asyncio.get_running_loop().time())
+
+    task = asyncio.create_task(tick())
+    try:
+        yield ticks
+    finally:
+        task.cancel()

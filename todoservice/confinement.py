@@ -1,0 +1,110 @@
+"""Which statements can be confined to one user: the second of the five layers.
+
+SQLAlchemy adds the user to every table that a statement reaches through a mapped class, and to no other. So this looks
+at the statement's elements, and says of each that it would miss what to write instead. It reads marks that SQLAlchemy
+keeps on elements, which have no public name.
+"""
+# ruff: noqa: SLF001
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from todoservice.models import Owned, Shared
+
+
+def faults(statement: Any, owned: frozenset[type[Owned]], tables: frozenset[Any]) -> Iterator[str]:
+    """Yield what keeps the statement from being confined to one user, each with what to write instead.
+
+    `owned` are the owned models of the app, `tables` those of all its models. What is not known here is refused: a
+    relation that nobody declared, a table that did not come through its class, SQL as text.
+    """
+    if not isinstance(statement, sa.Select | sa.CompoundSelect | sa.Insert | sa.Update | sa.Delete):
+        yield f"is a {type(statement).__name__}: a scope takes select, insert, update and delete of table classes"
+        return
+    for element, entities in _elements(statement, frozenset()):
+        yield from _element_faults(element, entities, owned, tables)
+
+
+def _element_faults(
+    element: Any, entities: frozenset[Any], owned: frozenset[type[Owned]], tables: frozenset[Any]
+) -> Iterator[str]:
+    match element:
+        case sa.TextClause():
+            yield "holds text(), which cannot be confined yet: write it with SQLAlchemy's functions and operators"
+        case sa.ColumnClause(is_literal=True) if element.name != "*":
+            yield "holds literal_column(), which cannot be confined yet: write it with table classes and functions"
+        case sa.Column(table=sa.FromClause()) if not _is_mapped(element):
+            yield f"uses the column {element} itself: use its class, so that the host can add the user"
+        case sa.Table() | sa.Alias(element=sa.Table()) if not (_is_mapped(element) or element in entities):
+            yield f"uses the table {element} itself: use its class, so that the host can add the user"
+        case sa.Table() if element not in tables:
+            yield f"uses the table {element}, which no plugin has declared: return its class from todoservice_models"
+        case sa.TableClause() if not isinstance(element, sa.Table):
+            yield f"uses the table {element} by name: use the class of a table that a plugin has declared"
+        case sa.Insert() | sa.Update() | sa.Delete():
+            yield from _write_faults(element, owned)
+        case _:
+            pass
+
+
+def _write_faults(write: sa.Insert | sa.Update | sa.Delete, owned: frozenset[type[Owned]]) -> Iterator[str]:
+    model = getattr(write.table._annotations.get("parententity"), "class_", None)
+    if model is None:
+        return
+    if issubclass(model, Shared):
+        yield f"writes to {model.__name__}, which is shared by all users: change it in a migration"
+    elif model not in owned:
+        yield f"writes to {model.__name__}, which no plugin has declared: return it from todoservice_models"
+    if isinstance(write, sa.Insert):
+        yield from _insert_faults(write)
+        return
+    others = {table.name for table in _mapped_tables(write)} - {getattr(write.table, "name", "")}
+    if others:
+        yield f"reaches into {', '.join(sorted(others))}, which no filter confines there: use .in_(select(...))"
+    if isinstance(write, sa.Update):
+        taken = set_columns(write) & {"id", "user_id"}
+        if taken:
+            yield f"sets {', '.join(sorted(taken))}: a row keeps its owner and its id for life"
+
+
+def _is_mapped(element: Any) -> bool:
+    return "parententity" in element._annotations
+
+
+def _elements(element: Any, entities: frozenset[Any]) -> Iterator[tuple[Any, frozenset[Any]]]:
+    """Yield each element with the tables that its select reaches through mapped classes: those the host can confine."""
+    if isinstance(element, sa.Select):
+        entities = _mapped_tables(element)
+    yield element, entities
+    if not (isinstance(element, sa.Alias) and isinstance(element.element, sa.Table)):
+        for child in element.get_children():
+            yield from _elements(child, entities)
+
+
+def _mapped_tables(element: Any) -> frozenset[Any]:
+    return frozenset(part.table for part in _own_parts(element) if isinstance(part, sa.Column) and _is_mapped(part))
+
+
+def _own_parts(element: Any) -> Iterator[Any]:
+    """Yield what is below the element, but for what belongs to a select of its own."""
+    for child in element.get_children():
+        yield child
+        if not isinstance(child, sa.SelectBase):
+            yield from _own_parts(child)
+
+
+def set_columns(write: sa.Insert | sa.Update) -> set[str]:
+    """Return the names of the columns that the statement gives values for."""
+    return {key if isinstance(key, str) else key.name for key in write._values or ()}
+
+
+def _insert_faults(write: sa.Insert) -> Iterator[str]:
+    if write._multi_values:
+        yield "inserts several rows at once, which is not supported yet: insert each in one scope.transaction()"
+    elif write.select is not None:
+        if "user_id" not in {getattr(name, "name", name) for name in write._select_names or ()}:
+            yield "inserts from a select without user_id: select it too, so that the new rows have an owner"
+    elif "user_id" in set_columns(write):
+        yield "gives user_id: leave it out, the host fills it with the scope's user"

@@ -1,0 +1,158 @@
+"""One app's database: its pool, and whether it was last reached."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
+
+from todoservice.database.dialect import Connection as ScopedConnection
+from todoservice.database.failures import FAILURES, problem_for
+from todoservice.problems import ServiceUnavailable
+
+logger = logging.getLogger("todoservice")
+Result = TypeVar("Result")
+
+
+class NotReady(Exception):
+    """The database is reached, but cannot be served from. The message names the command that mends it."""
+
+
+class NotOpen(RuntimeError):
+    """The pool was used without the app's lifespan."""
+
+
+class Database:
+    """The pool of one app. It opens on the running loop, by the app's lifespan, and is used on that loop only."""
+
+    def __init__(self, engine: AsyncEngine, verify: Callable[[Connection], None]) -> None:
+        """`verify` looks at the database before the first statement is served; it raises NotReady."""
+        self.engine = engine
+        self._verify = verify
+        self._verified = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.reached: bool | None = None
+        """The outcome of the last statement: None before the first."""
+
+    async def open(self) -> None:
+        """Open the pool, and verify the database where it can be reached: else that is done before the first use.
+
+        Raises NotReady.
+        """
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self.verify()
+        except ServiceUnavailable as error:
+            logger.warning("Starting without a database: %s (%s)", error, error.__cause__)
+
+    async def close(self) -> None:
+        """Close the pool's connections."""
+        self._loop = None
+        await self.engine.dispose()
+
+    async def verify(self) -> None:
+        """Ask the database whether it can be served from. Raises ServiceUnavailable or NotReady."""
+        await self._run("", self._verify)
+        self._verified = True
+
+    async def ready(self) -> bool:
+        """Say whether the service can answer: from the last statement's outcome, asking only where that was bad."""
+        if not (self.reached and self._verified):
+            try:
+                await self.verify()
+            except (ServiceUnavailable, NotReady) as error:
+                logger.warning("Not ready: %s", error)
+                return False
+        return True
+
+    async def run(self, prefix: str, work: Callable[[Connection], Result]) -> Result:
+        """Do `work` with a connection of the pool, every statement preceded by `prefix` in the same message.
+
+        Raises the Problem that stands for what went wrong.
+        """
+        await self._ensure_verified()
+        return await self._run(prefix, work)
+
+    async def _ensure_verified(self) -> None:
+        if not self._verified and self._loop is not None:
+            try:
+                await self.verify()
+            except NotReady as error:
+                logger.error("%s", error)  # noqa: TRY400 - expected, and told in one line
+                raise ServiceUnavailable from error
+
+    async def _run(self, prefix: str, work: Callable[[Connection], Result]) -> Result:
+        self._ensure_open()
+        with self._told():
+            return await greenlet_spawn(self._with_connection, prefix, work)
+
+    def _ensure_open(self) -> None:
+        if self._loop is not asyncio.get_running_loop():
+            msg = (
+                "the database is not open on this event loop: run the app's lifespan first "
+                "(a server does; in a test, `with TestClient(app):`)"
+            )
+            raise NotOpen(msg)
+
+    def _with_connection(self, prefix: str, work: Callable[[Connection], Result]) -> Result:
+        with self.engine.sync_engine.connect() as connection:
+            scoped = _scoped(connection)
+            scoped.prefix = prefix
+            try:
+                return work(connection)
+            finally:
+                scoped.prefix = ""
+
+    @asynccontextmanager
+    async def transaction(self, prefix: str) -> AsyncIterator["Transaction"]:
+        """Hold one connection in one transaction: committed at the end of the block, rolled back where it raises."""
+        await self._ensure_verified()
+        self._ensure_open()
+        with self._told():
+            connection = await greenlet_spawn(self.engine.sync_engine.connect)
+        try:
+            _scoped(connection).open_transaction(prefix)
+            yield Transaction(self, connection)
+            with self._told():
+                await greenlet_spawn(connection.commit)
+        finally:
+            # Returning the connection rolls back what was not committed.
+            await asyncio.shield(greenlet_spawn(connection.close))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Remember whether the database was reached, and raise the Problem that stands for a failure."""
+        try:
+            yield
+        except FAILURES as error:
+            problem = problem_for(error)
+            if isinstance(problem, ServiceUnavailable):
+                self.reached = False
+            if problem is None:
+                raise
+            raise problem from error
+        self.reached = True
+
+
+class Transaction:
+    """One connection in one transaction."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        """Hold `connection` of `database`."""
+        self._database = database
+        self._connection = connection
+
+    async def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work` in the transaction. Raises the Problem that stands for what went wrong."""
+        with self._database._told():  # noqa: SLF001 - a part of it
+            return await greenlet_spawn(work, self._connection)
+
+
+def _scoped(connection: Connection) -> ScopedConnection:
+    scoped = connection.connection.dbapi_connection
+    assert isinstance(scoped, ScopedConnection)  # noqa: S101 - the dialect makes no other
+    return scoped

@@ -1,0 +1,254 @@
+"""An asyncio dialect for SQLAlchemy over psycopg2: `postgresql+psycopg2_asyncio://`.
+
+Its engine is used as a plain one inside SQLAlchemy's greenlet: `await greenlet_spawn(work)`, where `work` does
+`with engine.sync_engine.connect() as connection: connection.execute(...)`. `AsyncEngine.dispose` works too; its
+`connect` does not, for an `AsyncConnection` expects cursors adapted for asyncio, and these are psycopg2's own.
+One connection serves one task at a time.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NoReturn, TypeAlias
+
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions
+import sqlalchemy as sa
+from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_IDLE
+from psycopg2.sql import Composable
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.engine.interfaces import Compiled
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util.concurrency import await_, greenlet_spawn
+
+from todoservice.database.libpq import locate, time_limit
+
+Query: TypeAlias = str | bytes | Composable
+
+NO_COPY: Final = (
+    "COPY cannot be confined to a user, and psycopg2 cannot wait for it on an event loop: insert a list of rows "
+    "instead, or load the data from a process of its own"
+)
+
+
+class Connection(psycopg2.extensions.connection):
+    """A connection in autocommit, which sends `prefix` before each statement, in the same message.
+
+    Without a transaction PostgreSQL runs such a message as one, so that what `prefix` sets lasts for the statement.
+    """
+
+    prefix: str = ""
+    """Complete statements, each ended by a semicolon. Cleared on return to the pool."""
+
+    _transaction: str = ""
+    """What has become of the transaction: "opening", "open" or "failed"; "" without one."""
+
+    def __init__(self, dsn: str, **options: Any) -> None:
+        """Connect. Raises psycopg2.OperationalError."""
+        try:
+            super().__init__(dsn, **options)
+        except BaseException:
+            # The error's traceback keeps this object, which would keep the socket.
+            self.close()
+            raise
+        self.autocommit = True
+
+    def open_transaction(self, prefix: str) -> None:
+        """Let the next statement open a transaction: `BEGIN`, `prefix` and the statement are one message.
+
+        `commit` and `rollback` end it, best by SQLAlchemy's, which wrap their errors. After a statement that failed,
+        the others are refused, and so is `commit`. Sends nothing itself.
+        """
+        self.prefix = prefix
+        self._transaction = "opening"
+
+    def commit(self) -> None:
+        """End the transaction, if one is open, and keep what it did: a round trip.
+
+        Raises psycopg2.errors.InFailedSqlTransaction, having rolled back, where one of its statements failed. Where
+        this raises a disconnection, nobody knows whether the transaction was kept.
+        """
+        was, self._transaction, self.prefix = self._transaction, "", ""
+        if was == "failed":
+            self.rollback()
+            _refuse_failed()
+        if was == "open":
+            self._command("COMMIT")
+
+    def rollback(self) -> None:
+        """End the transaction, if one is open, and undo it: a round trip. Sends nothing where none is."""
+        self._transaction, self.prefix = "", ""
+        if self.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            self._command("ROLLBACK")
+
+    def ping(self) -> None:
+        """Make a round trip. Raises psycopg2.Error where the connection is lost."""
+        self._command("SELECT 1")
+
+    def close(self) -> None:
+        """Close without ever blocking. A statement under way in another task fails with OperationalError."""
+        if not self.closed and self.get_transaction_status() == TRANSACTION_STATUS_ACTIVE:
+            # psycopg2 holds a lock while it waits for an answer: closing would stop this thread, and its loop, for good.
+            with socket.socket(fileno=os.dup(self.fileno())) as twin:
+                twin.shutdown(socket.SHUT_RDWR)
+        else:
+            super().close()
+
+    def cursor(self, name: str | bytes | None = None, cursor_factory: Any = None, **options: Any) -> Any:
+        """Return a `Cursor`. Raises psycopg2.NotSupportedError for any other kind, and for a server-side one."""
+        if name is not None or options:
+            msg = "a server-side cursor cannot be confined to a user: select pages, by a key and a limit, instead"
+            raise psycopg2.NotSupportedError(msg)
+        if cursor_factory is not None and not (isinstance(cursor_factory, type) and issubclass(cursor_factory, Cursor)):
+            msg = "another class of cursor would pass the audit by: leave cursor_factory out"
+            raise psycopg2.NotSupportedError(msg)
+        return super().cursor(cursor_factory=cursor_factory or Cursor)
+
+    def heading(self) -> str:
+        """Return what travels before the next statement. Raises InFailedSqlTransaction where there can be none."""
+        if self._transaction == "failed":
+            _refuse_failed()
+        if self._transaction == "opening":
+            return f"BEGIN;{self.prefix}"
+        return "" if self._transaction else self.prefix
+
+    def answered(self, *, failed: bool) -> None:
+        """Note how the server answered a statement."""
+        if self._transaction:
+            self._transaction = "failed" if failed else "open"
+
+    def _command(self, text: str) -> None:
+        """Send the host's own text, which is no feature's statement: neither audited nor prefixed."""
+        with super().cursor(cursor_factory=psycopg2.extensions.cursor) as cursor:
+            cursor.execute(text)
+
+
+def _refuse_failed() -> NoReturn:
+    msg = "a statement of this transaction failed, which undoes the others: let its error end the block"
+    raise psycopg2.errors.InFailedSqlTransaction(msg)
+
+
+class Cursor(psycopg2.extensions.cursor):
+    """A cursor whose statements all pass `execute`, whoever calls it and however."""
+
+    connection: Connection
+    _total: int | None = None
+
+    def execute(self, query: Query, vars: Any = None) -> None:  # noqa: A002 - psycopg2's name
+        """Send the connection's prefix and the statement as one message, and take the statement's result.
+
+        Raises psycopg2.Error.
+        """
+        # Here is every statement of the engine, as its author wrote it: no other way leads to the server.
+        # The audit stands here, before anything is put in front of the text.
+        connection = self.connection
+        message = connection.heading().encode() + self.mogrify(query, vars)
+        self._total = None
+        try:
+            super().execute(message)
+        except psycopg2.Error:
+            connection.answered(failed=True)
+            raise
+        connection.answered(failed=False)
+
+    def executemany(self, query: Query, vars_list: Iterable[Any]) -> None:
+        """Execute the statement for each set of parameters: a message each, and atomic only in a transaction."""
+        # psycopg2's own calls no overridden `execute`.
+        total = 0
+        for parameters in vars_list:
+            self.execute(query, parameters)
+            total += max(self.rowcount, 0)
+        self._total = total
+
+    @property
+    def rowcount(self) -> int:
+        """The rows that the last `execute` selected or changed, or those that all of an `executemany` did."""
+        return super().rowcount if self._total is None else self._total
+
+    def callproc(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse. Raises psycopg2.NotSupportedError."""
+        msg = "callproc passes the audit by: execute a SELECT of the function, its arguments as parameters"
+        raise psycopg2.NotSupportedError(msg)
+
+    def copy_expert(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse. Raises psycopg2.NotSupportedError."""
+        raise psycopg2.NotSupportedError(NO_COPY)
+
+    copy_from = copy_to = copy_expert
+
+
+class AsyncPsycopg2Dialect(PGDialect_psycopg2):
+    """SQLAlchemy's psycopg2 dialect, waiting on the event loop. A new connection asks the server nothing."""
+
+    driver = "psycopg2_asyncio"
+    is_async = True
+    has_terminate = True
+    supports_statement_cache = True
+    poolclass = AsyncAdaptedQueuePool
+
+    def __init__(self, late_arguments: Callable[[], Mapping[str, Any]] = dict, **options: Any) -> None:
+        """`late_arguments` is asked at each new connection for parameters of libpq, which win over all others."""
+        super().__init__(**options)
+        self._late_arguments = late_arguments
+        self._turn = 0
+
+    def connect(self, *arguments: Any, **parameters: Any) -> Connection:
+        """Return a new connection, within `connect_timeout` seconds. Raises psycopg2.OperationalError."""
+        return await_(self._connect(arguments, {**parameters, **self._late_arguments()}))
+
+    async def _connect(self, arguments: tuple[Any, ...], parameters: dict[str, Any]) -> Connection:
+        seconds = time_limit(parameters)
+        doing = "looking up its address"
+        try:
+            async with asyncio.timeout(seconds):
+                located = parameters | await locate(parameters, self._turn)
+                doing = "waiting for its answer"
+                return await greenlet_spawn(psycopg2.connect, *arguments, connection_factory=Connection, **located)
+        except TimeoutError:
+            # An address that never answers uses up the time of those behind it: the next connection begins with another.
+            self._turn += 1
+            msg = (
+                f'connection to server at "{parameters.get("host", "its socket")}" failed: timeout expired after '
+                f"{seconds:g} s of {doing}: check the host and port in the database URL, and the firewalls between"
+            )
+            raise psycopg2.OperationalError(msg) from None
+
+    def is_disconnect(self, e: Exception, connection: Any, cursor: Any) -> bool:
+        """Say whether the error ended the connection, in whatever language the server wrote it."""
+        severity = e.diag.severity_nonlocalized or e.diag.severity if isinstance(e, psycopg2.Error) else None
+        return severity in {"FATAL", "PANIC"} or bool(super().is_disconnect(e, connection, cursor))
+
+    def get_isolation_level_values(self, dbapi_connection: Any) -> tuple[str, ...]:  # noqa: ARG002
+        """Return what may be chosen. Another level would cost statements, and stay behind in a pooler's session."""
+        return ("AUTOCOMMIT",)
+
+    # What SQLAlchemy asks over an engine's first connection: answered from what the server said at its start.
+
+    def get_default_isolation_level(self, dbapi_conn: Any) -> str:  # noqa: ARG002
+        """Return the level of a connection to which none was given."""
+        return "AUTOCOMMIT"
+
+    def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
+        return divmod(connection.connection.dbapi_connection.server_version, 10000)
+
+    def _get_default_schema_name(self, connection: Any) -> str:  # noqa: ARG002
+        return "public"
+
+    def _set_backslash_escapes(self, connection: Any) -> None:
+        strings = connection.connection.dbapi_connection.get_parameter_status("standard_conforming_strings")
+        self._backslash_escapes = strings == "off"
+
+
+def execute_compiled(connection: sa.Connection, compiled: Compiled, values: Mapping[str, Any]) -> sa.CursorResult[Any]:
+    """Execute a statement that was compiled before, with its parameters' values.
+
+    SQLAlchemy 2.1 has no public way to, and finding the same in its cache of statements costs a fifth of a query.
+    Raises what `connection.execute` does.
+    """
+    options = compiled.execution_options.merge_with(connection.get_execution_options())
+    context = connection.dialect.execution_ctx_cls._init_compiled  # noqa: SLF001
+    return connection._execute_context(  # noqa: SLF001
+        connection.dialect, context, compiled, [values], options, compiled, [values], compiled.statement, None
+    )

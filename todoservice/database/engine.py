@@ -1,0 +1,132 @@
+"""The engine: a pool of connections that wait on the event loop."""
+
+import asyncio
+import select
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import psycopg2
+from sqlalchemy import URL, event
+from sqlalchemy.dialects import registry
+from sqlalchemy.exc import ArgumentError, DisconnectionError, InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.pool.base import _ConnectionRecord
+from sqlalchemy.util.concurrency import await_, greenlet_spawn
+
+from todoservice.database.dialect import Connection
+from todoservice.database.libpq import install_wait, time_limit
+
+POOL_RECYCLE: Final = 1800
+"""The age in seconds at which a connection is replaced."""
+
+LAST_USED: Final = "todoservice.last_used"
+
+NETWORK: Final[Mapping[str, Any]] = {
+    # A dead peer is noticed after a minute of silence, or 15 s after it should have acknowledged.
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15000,
+    # Prefixes are sent as UTF-8, whatever the database's own encoding.
+    "client_encoding": "utf8",
+    # Kerberos would look up and wait on its own, blocking the loop.
+    "gssencmode": "disable",
+}
+
+
+def build_engine(
+    url: URL,
+    *,
+    pool_size: int = 10,
+    pool_timeout: float = 5.0,
+    connect_timeout: float = 10.0,
+    application_name: str = "todoservice",
+    connect_args: Callable[[], Mapping[str, Any]] | None = None,
+    ping_after: float = 60.0,
+) -> AsyncEngine:
+    """Return an engine for a `postgresql+psycopg2://` URL, without connecting. See `dialect` for how to use it.
+
+    Times are in seconds: `pool_timeout` to wait for a free connection, `connect_timeout` for a new one with its name
+    look-up and authentication, `ping_after` the idle time after which a connection is tried before it is used.
+    The URL's own parameters win over ours; `connect_args` is asked at each new connection, and wins over both.
+
+    Installs psycopg2's wait callback, which is the process's. Raises ArgumentError for a `connect_timeout` in the URL
+    that is no number.
+    """
+    install_wait()
+    registry.register("postgresql.psycopg2_asyncio", "todoservice.database.dialect", "AsyncPsycopg2Dialect")
+    defaults = {**NETWORK, "connect_timeout": connect_timeout, "application_name": application_name}
+    engine = create_async_engine(
+        url.set(drivername="postgresql+psycopg2_asyncio"),
+        isolation_level="AUTOCOMMIT",
+        poolclass=Pool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout,
+        pool_recycle=POOL_RECYCLE,
+        pool_use_lifo=True,
+        hide_parameters=True,
+        use_native_hstore=False,
+        connect_args={name: value for name, value in defaults.items() if name not in url.query},
+        late_arguments=connect_args or dict,
+    )
+    _keep_alive(engine, ping_after, _time_limit(url, connect_timeout))
+    return engine
+
+
+class Pool(AsyncAdaptedQueuePool):
+    """A pool whose places connect once they are taken, not as they are made.
+
+    A connection that fails or is cancelled while it is made then goes back as an empty place, which wakes the next who
+    waits; SQLAlchemy's own would let him wait for the whole `pool_timeout`.
+    """
+
+    def _create_connection(self) -> ConnectionPoolEntry:
+        return _ConnectionRecord(self, connect=False)
+
+
+def _time_limit(url: URL, connect_timeout: float) -> float | None:
+    try:
+        return time_limit({"connect_timeout": connect_timeout, **url.query})
+    except (TypeError, ValueError) as error:
+        msg = "connect_timeout in the database URL must be a number of seconds, such as connect_timeout=10"
+        raise ArgumentError(msg) from error
+
+
+def _keep_alive(engine: AsyncEngine, ping_after: float, limit: float | None) -> None:
+    """Replace a lost connection as it leaves the pool, at no round trip unless it was idle for long."""
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def note(connection: Connection | None, record: ConnectionPoolEntry) -> None:
+        if connection is not None:
+            record.info[LAST_USED] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def check(connection: Connection, record: ConnectionPoolEntry, _: object) -> None:
+        if connection.closed or _has_input(connection.fileno()):
+            # Only this one: each of the others is looked at in its turn.
+            raise DisconnectionError
+        if time.monotonic() - record.info.get(LAST_USED, time.monotonic()) >= ping_after:
+            _ping(connection, limit)
+
+
+def _has_input(descriptor: int) -> bool:
+    """Say whether something waits to be read: on an idle connection, its end or an error."""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(0))
+
+
+def _ping(connection: Connection, limit: float | None) -> None:
+    async def ping() -> None:
+        async with asyncio.timeout(limit):
+            await greenlet_spawn(connection.ping)
+
+    try:
+        await_(ping())
+    except (psycopg2.Error, TimeoutError) as error:
+        # Lost without a word, as those are that were idle as long.
+        raise InvalidatePoolError from error

@@ -1,0 +1,119 @@
+"""What libpq leaves to whoever waits for it: the waiting itself, the time limit of a connection, and name look-up."""
+
+import asyncio
+import select
+import socket
+import time
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+from psycopg2.extensions import POLL_OK, POLL_READ, TRANSACTION_STATUS_UNKNOWN
+from sqlalchemy.util.concurrency import await_, in_greenlet
+
+
+def install_wait() -> None:
+    """Make psycopg2 wait on the event loop where it is used inside SQLAlchemy's greenlet, and block elsewhere.
+
+    Process-wide by nature: psycopg2 has one wait callback. Calling it again changes nothing.
+    """
+    psycopg2.extensions.set_wait_callback(_wait)
+
+
+def time_limit(parameters: Mapping[str, Any]) -> float | None:
+    """Return `connect_timeout` in seconds; None where there is none, which libpq also writes as 0 or less.
+
+    Raises ValueError where it is no number.
+    """
+    seconds = float(parameters.get("connect_timeout") or 0)
+    return seconds if seconds > 0 else None
+
+
+async def locate(parameters: Mapping[str, Any], turn: int = 0) -> dict[str, str]:
+    """Return the `hostaddr` that libpq needs in place of a look-up, with the `host` and `port` of each address.
+
+    `host` stays for TLS. Comma lists are libpq's; socket directories and a given `hostaddr` are left alone.
+    Each host's addresses begin with the one at `turn`. Raises psycopg2.OperationalError where no host has any.
+    """
+    hosts, ports = (str(parameters.get(name) or "").split(",") for name in ("host", "port"))
+    if parameters.get("hostaddr") or all(map(_is_socket, hosts)) or len(ports) not in {1, len(hosts)}:
+        return {}
+    found: list[tuple[str, str, str]] = []
+    failures: list[str] = []
+    for index, host in enumerate(hosts):
+        try:
+            addresses = await _addresses(host)
+        except (OSError, UnicodeError) as error:
+            failures.append(f'could not translate host name "{host}" to address: {error}')
+        else:
+            first = turn % len(addresses)
+            found += [(host, address, ports[index % len(ports)]) for address in addresses[first:] + addresses[:first]]
+    if not found:
+        msg = "; ".join([*failures, "check the host in the database URL, and this machine's name server"])
+        raise psycopg2.OperationalError(msg)
+    names = ("host", "hostaddr", "port") if parameters.get("port") else ("host", "hostaddr")
+    return dict(zip(names, map(",".join, zip(*found, strict=True)), strict=False))
+
+
+def _is_socket(host: str) -> bool:
+    return not host or host.startswith(("/", "@"))
+
+
+async def _addresses(host: str) -> list[str]:
+    if _is_socket(host):
+        return [""]
+    try:
+        return [str(ip_address(host))]
+    except ValueError:
+        rows = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(row[4][0]) for row in rows))
+
+
+def _wait(connection: psycopg2.extensions.connection) -> None:
+    if in_greenlet():
+        _wait_on_loop(connection)
+    else:
+        _wait_in_thread(connection)
+
+
+def _wait_on_loop(connection: psycopg2.extensions.connection) -> None:
+    loop = asyncio.get_running_loop()
+    while (state := connection.poll()) != POLL_OK:
+        # Registered anew each time: libpq changes sockets as it goes through the addresses.
+        descriptor = connection.fileno()
+        ready: asyncio.Future[None] = loop.create_future()
+        if state == POLL_READ:
+            add, remove = loop.add_reader, loop.remove_reader
+        else:
+            add, remove = loop.add_writer, loop.remove_writer
+        add(descriptor, _settle, ready)
+        try:
+            await_(ready)
+        finally:
+            remove(descriptor)
+
+
+def _settle(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _wait_in_thread(connection: psycopg2.extensions.connection) -> None:
+    """Block as `psycopg2.extras.wait_select` does, but above descriptor 1023 too, and for `connect_timeout` at most."""
+    seconds = _connecting_limit(connection)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while (state := connection.poll()) != POLL_OK:
+        poller = select.poll()
+        poller.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
+        milliseconds = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        if not poller.poll(milliseconds):
+            msg = f"connection to server failed: timeout expired after {seconds:g} s"
+            raise psycopg2.OperationalError(msg)
+
+
+def _connecting_limit(connection: psycopg2.extensions.connection) -> float | None:
+    if connection.get_transaction_status() != TRANSACTION_STATUS_UNKNOWN:
+        return None
+    return time_limit(connection.info.dsn_parameters)

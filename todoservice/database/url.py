@@ -1,0 +1,46 @@
+"""`NEON_DATABASE_URL` as people paste it, made the URL that SQLAlchemy needs."""
+
+from ipaddress import ip_address
+from typing import Final
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+SPELLINGS: Final = ("postgres", "postgresql", "postgresql+psycopg2")
+_WRITE: Final = "write postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require"
+
+
+class BadDatabaseURL(ValueError):
+    """A database URL that cannot be used. The message says what to write and never shows the URL."""
+
+
+def parse_url(text: str) -> URL:
+    """Return the psycopg2 URL that `text` means: any of `SPELLINGS`, quotes and a leading `psql` taken off.
+
+    A host that is not this machine gets `sslmode=require` where none is given.
+    Raises BadDatabaseURL for another driver, or for what is no URL.
+    """
+    try:
+        url = make_url(text.strip().removeprefix("psql ").strip().strip("'\""))
+    except (ArgumentError, ValueError):
+        msg = f"is not a database URL: {_WRITE}"
+        raise BadDatabaseURL(msg) from None
+    if url.drivername not in SPELLINGS:
+        msg = f"names the driver {url.drivername!r}, and the service speaks psycopg2 only: {_WRITE}"
+        raise BadDatabaseURL(msg)
+    if not url.database:
+        msg = f"names no database: {_WRITE}"
+        raise BadDatabaseURL(msg)
+    url = url.set(drivername="postgresql+psycopg2")
+    if "sslmode" not in url.query and url.host and not _is_local(url.host):
+        url = url.update_query_dict({"sslmode": "require"})
+    return url
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost" or host.startswith("/"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,60 @@
+"""The types of what travels over HTTP: ids, texts and instants that mean the same to every feature."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
+
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def is_uuid(text: str) -> bool:
+    """Say whether `text` is a UUID in the 8-4-4-4-12 form (RFC 9562, section 4)."""
+    return _UUID.fullmatch(text) is not None
+
+
+def _hyphenated(value: Any) -> Any:
+    if isinstance(value, str) and not is_uuid(value):
+        msg = "a UUID is written as 8-4-4-4-12 hexadecimal digits"
+        raise ValueError(msg)
+    return value
+
+
+Id = Annotated[UUID, BeforeValidator(_hyphenated)]
+"""A UUID, read in the 8-4-4-4-12 form only."""
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        msg = "the character U+0000 cannot be stored"
+        raise ValueError(msg)
+    return text
+
+
+Text = Annotated[
+    str,
+    AfterValidator(_storable),
+    Field(description="Neither U+0000 nor a lone surrogate.", json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+]
+"""A string that PostgreSQL can store: no U+0000. (Lone surrogates, which are no Unicode, pydantic refuses itself.)"""
+
+Line = Annotated[
+    Text,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\u0000\u0085\s][^\u0000]*$"}),
+]
+"""A text that is not blank: white space at both ends is taken off."""
+
+
+def _rfc3339(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(_rfc3339, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""An instant, written as RFC 3339 in UTC with six digits and `Z`."""

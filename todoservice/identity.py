@@ -1,0 +1,66 @@
+"""Who is asking."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Depends, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from todoservice.fields import is_uuid
+from todoservice.problems import InvalidUserContext, MissingUserContext
+
+HEADER: Final = "X-User-ID"
+USER_ID: Final = "todoservice.user_id"
+"""Where the user's id stands in the ASGI scope, once the provider has said it."""
+
+Provider = Callable[..., Any]
+"""A FastAPI dependency that returns the id of the user who is asking, or raises a Problem."""
+
+
+async def header_user(
+    request: Request,
+    user_id: Annotated[
+        str,
+        Header(
+            alias=HEADER,
+            description="Who is asking: the id of a user. Taken on trust until an authentication plugin is installed.",
+            json_schema_extra={"format": "uuid"},
+            examples=["9f0c3ab2-1f5e-4c7e-9d2f-6a1b7c1de001"],
+        ),
+    ],
+) -> UUID:
+    """Take the header's word for it."""
+    if len(request.headers.getlist(HEADER)) != 1 or not is_uuid(user_id):
+        raise InvalidUserContext
+    return UUID(user_id)
+
+
+class Identity:
+    """The provider of one app, and the dependency that asks it before every handler of a feature."""
+
+    def __init__(self, provider: Provider) -> None:
+        """Ask `provider`."""
+
+        async def identify(request: Request, user_id: Annotated[UUID, Depends(provider)]) -> None:
+            request.scope[USER_ID] = user_id
+
+        async def only_identify(_: Annotated[None, Depends(identify)]) -> Response:
+            return Response()
+
+        self.dependency = Depends(identify)
+        self._ask = APIRoute("/", only_identify).get_route_handler()
+
+    async def check(self, request: Request) -> None:
+        """Raise the Problem of a request whose user is not known.
+
+        FastAPI reads the body before it asks any dependency, so a request that is refused for its body comes here
+        first: of several faults, who is asking answers before what is asked.
+        """
+        if USER_ID in request.scope:
+            return
+        try:
+            await self._ask(request)
+        except RequestValidationError as error:
+            raise MissingUserContext from error

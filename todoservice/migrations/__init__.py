@@ -1,0 +1,278 @@
+"""What the database's revisions are and should be, without Alembic: to import that costs more than all the rest.
+
+Each plugin has a history of its own: revision files in `<package>/migrations`, and a version table. So has the host.
+"""
+
+import ast
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+import sqlalchemy as sa
+
+import todoservice
+from todoservice.database.client import NotReady
+from todoservice.models import SCHEMA, User
+from todoservice.plugins import Plugin, PluginError
+
+VERSION_TABLE: Final = "_alembic_version"
+"""How the name of every version table ends; the plugin's name comes before it."""
+LONGEST_ID: Final = 32
+"""Characters of a revision id: Alembic's version tables hold no more."""
+
+logger = logging.getLogger("todoservice")
+
+
+class SchemaBehind(NotReady):
+    """The database lacks migrations that the code needs. The message names them, and the command that mends it."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """How far a plugin's tables are (`current`), and how far its code needs them (`head`). None is before the first."""
+
+    plugin: str
+    current: str | None
+    head: str | None
+    ahead: bool = False
+    """Whether the code does not know `current`: the database was migrated by a newer version."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether migrations are to be run."""
+        return not self.ahead and self.current != self.head
+
+    @property
+    def state(self) -> str:
+        """One word for it: current, behind or ahead."""
+        return "ahead" if self.ahead else "behind" if self.behind else "current"
+
+
+@dataclass(frozen=True)
+class Script:
+    """A revision file: its id, and the ids it follows."""
+
+    file: Path
+    id: str
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class History:
+    """The revisions of one plugin, as its files tell them, and the tables that they are to make."""
+
+    plugin: Plugin
+    folder: Path | None
+    """Where its revisions are, or would be; None for a module that is no package."""
+    tables: frozenset[sa.Table]
+
+    @classmethod
+    def of(cls, plugin: Plugin) -> Self:
+        """Return the history of a plugin."""
+        package = getattr(plugin.module, "__path__", None)
+        models = getattr(plugin.module, "todoservice_models", tuple)()
+        return cls(plugin, Path(package[0], "migrations") if package else None, _tables(models))
+
+    @classmethod
+    def host(cls) -> Self:
+        """Return the history of the host's own tables: `todoservice` is its plugin's name."""
+        plugin = Plugin("todoservice", todoservice, distribution=f"todoservice {todoservice.__version__}")
+        return cls(plugin, Path(__file__).parent / "versions", _tables([User]))
+
+    @property
+    def version_table(self) -> str:
+        """The name of the table, in the schema `todoservice`, that says how far the database is."""
+        return self.plugin.name + VERSION_TABLE
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package is a copy in `site-packages`: what is written there is lost with the next install."""
+        return self.folder is not None and not {"site-packages", "dist-packages"}.isdisjoint(self.folder.parts)
+
+    @cached_property
+    def scripts(self) -> dict[str, Script]:
+        """The revisions by their ids. Raises PluginError, one line for each file that is none."""
+        faults: list[str] = []
+        scripts: dict[str, Script] = {}
+        for file in self._files:
+            try:
+                script = _read(file)
+            except (ValueError, SyntaxError) as error:
+                faults.append(f"{self.plugin}: {file.name}: {error}")
+                continue
+            if script.id in scripts:
+                faults.append(f"{self.plugin}: {scripts[script.id].file.name} and {file.name} are both {script.id}")
+            scripts[script.id] = script
+        if faults:
+            raise PluginError("\n".join(faults))
+        return scripts
+
+    @property
+    def _files(self) -> list[Path]:
+        if self.folder is None or not self.folder.is_dir():
+            return []
+        return sorted(file for file in self.folder.glob("*.py") if not file.name.startswith(("__init__", ".#")))
+
+    @property
+    def head(self) -> str | None:
+        """The id of the last revision, or None where there is none. Raises PluginError where that cannot be told."""
+        followed = {before for script in self.scripts.values() for before in script.after}
+        ends = [script for script in self.scripts.values() if script.id not in followed]
+        if unknown := sorted(followed - self.scripts.keys()):
+            msg = f"{self.plugin}: a migration follows {', '.join(unknown)}, which is not in {self.folder}: restore it"
+            raise PluginError(msg)
+        if len(ends) > 1:
+            files = " and ".join(script.file.name for script in ends)
+            msg = f"{self.plugin}: {files} are both last: set the down_revision of one to the revision of the other"
+            raise PluginError(msg)
+        if self.scripts and not ends:
+            msg = f"{self.plugin}: its migrations follow each other in a circle: mend their down_revision"
+            raise PluginError(msg)
+        return ends[0].id if ends else None
+
+    def check(self) -> None:
+        """Raise PluginError where the files cannot make the tables."""
+        if self.tables and self.head is None:
+            raise PluginError(f"{self.plugin}: has models and no migrations: {self._mend}")  # noqa: EM102
+
+    @property
+    def _mend(self) -> str:
+        if self.folder is None:
+            return "make its module a package, so that it can have a folder of migrations"
+        if self.installed:
+            return f"its distribution was built without {self.folder.parent.name}/{self.folder.name}: tell its author"
+        return f"write them with `todoservice db revision -p {self.plugin.name} -m {self.plugin.name}`"
+
+    def revision(self, current: str | None) -> Revision:
+        """Return how far a database at `current` is."""
+        return Revision(self.plugin.name, current, self.head, current is not None and current not in self.scripts)
+
+
+def _tables(models: Iterable[Any]) -> frozenset[sa.Table]:
+    return frozenset(model.__table__ for model in models or ())
+
+
+def _read(file: Path) -> Script:
+    """Read a revision's constants without running it. Raises ValueError or SyntaxError."""
+    values: dict[str, Any] = {}
+    for node in ast.parse(file.read_bytes(), file.name).body:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id="revision" | "down_revision" as name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id="revision" | "down_revision" as name), value=ast.expr() as value)
+            ):
+                values[name] = _literal(name, value)
+    name, after = values.get("revision"), values.get("down_revision")
+    if not isinstance(name, str) or not re.fullmatch(r"[^\s@+-]+", name):
+        msg = 'has no `revision = "..."`: write it, or move the file elsewhere'
+        raise ValueError(msg)
+    if len(name) > LONGEST_ID:
+        msg = f"its revision id is longer than {LONGEST_ID} characters: shorten it"
+        raise ValueError(msg)
+    return Script(file, name, (after,) if isinstance(after, str) else tuple(after or ()))
+
+
+def _literal(name: str, value: ast.expr) -> Any:  # noqa: ANN401 - whatever is written there
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        msg = f"its {name} is computed: write it as a constant, so that it can be read without running the file"
+        raise ValueError(msg) from None
+
+
+def histories(plugins: Iterable[Plugin]) -> list[History]:
+    """Return the history of the host and of each plugin that has one, in the order given.
+
+    Raises PluginError, one line for each whose files are no history.
+    """
+    faults: list[str] = []
+    found: list[History] = []
+    for history in (History.host(), *map(History.of, plugins)):
+        try:
+            history.check()
+            if history.head is not None:
+                found.append(history)
+        except PluginError as error:
+            faults.append(str(error))
+    if faults:
+        raise PluginError("\n".join(faults))
+    return found
+
+
+def heads(plugins: Iterable[Plugin]) -> dict[str, str]:
+    """Return the last revision of the host and of each plugin, by name.
+
+    Raises PluginError, one line for each fault: several last revisions, files that are none, models without any.
+    """
+    return {history.plugin.name: str(history.head) for history in histories(plugins)}
+
+
+def version_tables(connection: sa.Connection) -> frozenset[str]:
+    """Return the names of the version tables that the database has, those of uninstalled plugins too."""
+    query = sa.text(
+        "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = :schema AND c.relkind = 'r' AND right(c.relname, :length) = :ending"
+    )
+    parameters = {"schema": SCHEMA, "length": len(VERSION_TABLE), "ending": VERSION_TABLE}
+    return frozenset(connection.execute(query, parameters).scalars())
+
+
+def status(connection: sa.Connection, plugins: Iterable[Plugin]) -> list[Revision]:
+    """Ask the database, in two statements at most, how far the host and each plugin are.
+
+    Raises PluginError as `heads` does.
+    """
+    return states(connection, histories(plugins))
+
+
+def states(connection: sa.Connection, of: Sequence[History]) -> list[Revision]:
+    """As `status`, for histories."""
+    existing = version_tables(connection)
+    current: dict[str, str] = {}
+    queries = [_version(history) for history in of if history.version_table in existing]
+    if queries:
+        for name, version in connection.execute(sa.union_all(*queries)):
+            current[name] = f"{current[name]}, {version}" if name in current else version
+    return [history.revision(current.get(history.plugin.name)) for history in of]
+
+
+def _version(history: History) -> sa.Select[tuple[str, str]]:
+    table = sa.table(history.version_table, sa.column("version_num", sa.Text), schema=SCHEMA)
+    return sa.select(sa.literal(history.plugin.name, literal_execute=True), table.c.version_num)
+
+
+def verify(connection: sa.Connection, plugins: Iterable[Plugin]) -> None:
+    """See that every migration was run.
+
+    A database that is ahead is let pass with a warning: during a rolling deploy the older workers meet it.
+    Raises SchemaBehind.
+    """
+    try:
+        found = status(connection, plugins)
+    except PluginError as error:
+        raise SchemaBehind(str(error)) from error
+    for revision in found:
+        warn_if_ahead(revision)
+    if behind := "; ".join(_behind(found)):
+        msg = f"the schema is behind: {behind}: run `todoservice db upgrade`"
+        raise SchemaBehind(msg)
+
+
+def _behind(revisions: Iterable[Revision]) -> Iterator[str]:
+    for revision in revisions:
+        if revision.behind:
+            yield f"{revision.plugin} is at {revision.current or 'no revision'} and needs {revision.head}"
+
+
+def warn_if_ahead(revision: Revision) -> None:
+    """Log that the database was migrated by a newer version of the plugin, if it was."""
+    if revision.ahead:
+        logger.warning(
+            "The database is ahead: %s is at %s, which the installed version does not know (its last is %s). "
+            "That is as it should be during a rolling deploy; else install the newer version",
+            revision.plugin, revision.current, revision.head,
+        )  # fmt: skip

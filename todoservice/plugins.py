@@ -1,0 +1,273 @@
+"""Find, load, check and order the plugins: every fault names its plugin and its distribution."""
+
+import inspect
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import pluggy
+from fastapi import APIRouter
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from todoservice import hookspecs
+from todoservice.models import Owned, Shared
+from todoservice.settings import PREFIX, StartupError
+from todoservice.statements import Queries
+
+GROUP: Final = "todoservice"
+RESERVED: Final = frozenset({"todoservice", "users", "openapi", "docs", "redoc", "healthz", "readyz"})
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,38}")
+
+
+class PluginError(StartupError):
+    """Plugins that cannot be used: one line for each fault, with its plugin and distribution."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A feature's name and module. `requires` names the features that it needs to start and migrate first."""
+
+    name: str
+    module: ModuleType
+    requires: tuple[str, ...] = ()
+    distribution: str = ""
+    """The name and version of the distribution that brought it, or "" for a module given by hand."""
+
+    def __str__(self) -> str:
+        """Name the plugin as an operator knows it."""
+        return f"{self.name} ({self.distribution or f'module {self.module.__name__}'})"
+
+    @property
+    def migrations(self) -> Path | None:
+        """The folder of the plugin's migrations, or None where it has none."""
+        folder = Path(inspect.getfile(self.module)).parent / "migrations"
+        return folder if folder.is_dir() else None
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What a plugin contributes, asked of its hooks once."""
+
+    plugin: Plugin
+    models: tuple[type[Owned | Shared], ...] = ()
+    router: APIRouter | None = None
+    queries: tuple[type[Queries], ...] = ()
+    settings: BaseModel | None = None
+
+
+def of(modules: Iterable[ModuleType | Plugin]) -> list[Plugin]:
+    """Return the plugins for modules given by hand: each under the name of its entry point, else of its module."""
+    names = {point.value: point.name for point in entry_points(group=GROUP)}
+    return [module if isinstance(module, Plugin) else Plugin(_given_name(module, names), module) for module in modules]
+
+
+def _given_name(module: ModuleType, names: Mapping[str, str]) -> str:
+    return names.get(module.__name__) or module.__name__.rpartition(".")[2].removeprefix("todoservice_")
+
+
+def discover() -> list[Plugin]:
+    """Return the installed plugins, sorted by name.
+
+    The host does this itself, since pluggy's own loader skips a second distribution of the same name in silence.
+    Raises PluginError, one line for each that cannot be imported and each name that two distributions claim.
+    """
+    faults: list[str] = []
+    found: dict[str, list[EntryPoint]] = defaultdict(list)
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, _distribution(point))):
+        found[point.name].append(point)
+    plugins = []
+    for name, points in found.items():
+        if len(points) > 1:
+            claims = " and ".join(_distribution(point) for point in points)
+            faults.append(f"{name}: two distributions claim this name, {claims}: uninstall one of them")
+            continue
+        try:
+            plugins.append(Plugin(name, points[0].load(), _requires(points[0], found), _distribution(points[0])))
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises, it is named
+            faults.append(
+                f"{name} ({_distribution(points[0])}): {points[0].value} cannot be imported: "
+                f"{type(error).__name__}: {error}: mend it, or uninstall {_distribution(points[0])}"
+            )
+    if faults:
+        raise PluginError("\n".join(faults))
+    return plugins
+
+
+def _distribution(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+
+
+def _requires(point: EntryPoint, found: Mapping[str, Sequence[EntryPoint]]) -> tuple[str, ...]:
+    """Return the features whose distributions this one requires."""
+    required = {canonicalize_name(Requirement(text).name) for text in (point.dist and point.dist.requires) or ()}
+    return tuple(
+        name
+        for name, points in found.items()
+        if name != point.name and any(other.dist and canonicalize_name(other.dist.name) in required for other in points)
+    )
+
+
+@dataclass
+class Host:
+    """The plugins of one app: registered, checked and in start order.
+
+    Raises PluginError with all faults at once.
+    """
+
+    plugins: Sequence[Plugin]
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def __post_init__(self) -> None:
+        """Register each plugin with a manager of this app's own."""
+        self._manager = pluggy.PluginManager("todoservice")
+        self._manager.add_hookspecs(hookspecs)
+        faults = [*_name_faults(self.plugins), *(fault for plugin in self.plugins for fault in self._register(plugin))]
+        if faults:
+            raise PluginError("\n".join(faults))
+
+    def _register(self, plugin: Plugin) -> Iterator[str]:
+        faults = [f"{plugin}: {fault}" for fault in _hook_faults(plugin.module)]
+        if faults:
+            yield from faults
+            return
+        try:
+            self._manager.register(plugin.module, plugin.name)
+        except (pluggy.PluginValidationError, ValueError) as error:
+            yield f"{plugin}: {error}"
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """What the plugins contribute, in start order: a feature comes after those it requires or refers to."""
+        faults: list[str] = []
+        features: dict[str, Feature] = {}
+        for plugin in self.plugins:
+            try:
+                features[plugin.name] = self._feature(plugin)
+            except PluginError as error:
+                faults.append(str(error))
+        faults += _table_faults(features.values())
+        if faults:
+            raise PluginError("\n".join(faults))
+        return tuple(features[name] for name in _order(features))
+
+    def _feature(self, plugin: Plugin) -> Feature:
+        settings = self._settings(plugin)
+        queries = self._call(plugin, "todoservice_queries") or ()
+        return Feature(
+            plugin,
+            tuple(self._call(plugin, "todoservice_models") or ()),
+            self._call(plugin, "todoservice_router", settings=settings),
+            (queries,) if isinstance(queries, type) else tuple(queries),
+            settings,
+        )
+
+    def _call(self, plugin: Plugin, hook: str, **arguments: Any) -> Any:
+        """Return what the plugin's own implementation of `hook` returns, or None. What it raises is attributed."""
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if implementation.plugin_name == plugin.name:
+                try:
+                    return implementation.function(*(arguments[name] for name in implementation.argnames))
+                except Exception as error:
+                    msg = f"{plugin}: {hook} raised {type(error).__name__}: {error}"
+                    raise PluginError(msg) from error
+        return None
+
+    def _settings(self, plugin: Plugin) -> BaseModel | None:
+        model = self._call(plugin, "todoservice_settings")
+        if model is None:
+            return None
+        prefix = f"{PREFIX}{plugin.name.upper()}__"
+        config = SettingsConfigDict(env_prefix=prefix, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+        try:
+            return type(model.__name__, (model, BaseSettings), {"model_config": config, "__module__": __name__})()  # type: ignore[no-any-return]
+        except ValidationError as error:
+            lines = (
+                f"{plugin}: {prefix}{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+                for fault in error.errors(include_url=False)
+            )
+            raise PluginError("\n".join(lines)) from None
+
+
+def _name_faults(plugins: Sequence[Plugin]) -> Iterator[str]:
+    claims = defaultdict(list)
+    for plugin in plugins:
+        claims[plugin.name].append(plugin)
+        if not _NAME.fullmatch(plugin.name) or plugin.name in RESERVED:
+            why = "is reserved" if plugin.name in RESERVED else "is not lower-case letters, digits and underscores"
+            yield f"{plugin}: the name {plugin.name!r} {why}: give its entry point another"
+    for name, claimants in claims.items():
+        if len(claimants) > 1:
+            yield f"{name}: given twice, as {' and '.join(map(str, claimants))}: leave one of them out"
+
+
+def _hook_faults(module: ModuleType) -> Iterator[str]:
+    """Yield what is wrong with the module's hook implementations."""
+    known = {name for name in vars(hookspecs) if name.startswith("todoservice_")}
+    functions = {name: value for name, value in vars(module).items() if inspect.isroutine(value)}
+    implemented = {name for name, function in functions.items() if hasattr(function, "todoservice_impl")}
+    for name in sorted(implemented - known):
+        yield f"{name} is no hook{_did_you_mean(name, known)}"
+    for name in sorted(functions.keys() & known - implemented):
+        yield f"{name} is not marked: write @hookimpl above it"
+    for name in sorted(implemented & known):
+        yield from _argument_faults(name, functions[name])
+    if not functions.keys() & known and not implemented:
+        yield f"{module.__name__} implements no hook: import hookimpl from todoservice, and see todoservice.hookspecs"
+
+
+def _argument_faults(name: str, function: Callable[..., Any]) -> Iterator[str]:
+    takes = set(inspect.signature(getattr(hookspecs, name)).parameters)
+    for argument in set(inspect.signature(function).parameters) - takes:
+        yield f"{name} has the argument {argument!r}, and the hook gives {', '.join(sorted(takes)) or 'none'}"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    return f": did you mean {close[0]}?" if close else f": the hooks are {', '.join(sorted(known))}"
+
+
+def _table_faults(features: Iterable[Feature]) -> Iterator[str]:
+    owners: dict[str, Plugin] = {}
+    for feature in features:
+        for model in feature.models:
+            yield from (f"{feature.plugin}: {fault}" for fault in _model_faults(feature.plugin.name, model, owners))
+        owners |= {getattr(model, "__tablename__", ""): feature.plugin for model in feature.models}
+
+
+def _model_faults(name: str, model: Any, owners: Mapping[str, Plugin]) -> Iterator[str]:
+    if not (isinstance(model, type) and issubclass(model, Owned | Shared) and hasattr(model, "__table__")):
+        yield f"{model!r} is not a table class: derive it from Owned or Shared, with table=True"
+        return
+    table = model.__table__.name
+    if table != name and not table.startswith(f"{name}_"):
+        yield f"{model.__name__} has the table {table}: name it {name} or {name}_something"
+    if table in owners:
+        yield f"{model.__name__} has the table {table}, which {owners[table]} has too"
+    if issubclass(model, Owned) and [column.name for column in model.__table__.primary_key] != ["user_id", "id"]:
+        yield f"{model.__name__} has another primary key than (user_id, id): leave both columns to Owned"
+
+
+def _order(features: Mapping[str, Feature]) -> list[str]:
+    tables = {model.__table__: name for name, feature in features.items() for model in feature.models}  # type: ignore[union-attr]
+    graph: dict[str, set[str]] = {}
+    for name, feature in features.items():
+        referred = {key.column.table for model in feature.models for key in model.__table__.foreign_keys}  # type: ignore[union-attr]
+        needed = {tables[table] for table in referred if table in tables} | set(feature.plugin.requires)
+        graph[name] = (needed & features.keys()) - {name}
+    try:
+        return list(TopologicalSorter(dict(sorted(graph.items()))).static_order())
+    except CycleError as error:
+        msg = f"these features need each other in a circle: {' -> '.join(error.args[1])}: break it in one of them"
+        raise PluginError(msg) from None

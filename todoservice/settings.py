@@ -1,0 +1,110 @@
+"""The environment, read once per app."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+
+from todoservice.database.url import parse_url
+
+PREFIX = "TODOSERVICE_"
+
+
+class StartupError(SystemExit):
+    """Raised by `create_app` where it cannot make the app. The message says what to mend.
+
+    It derives from SystemExit, so that a server started from a shell prints the message and no traceback.
+    """
+
+
+class InvalidSettings(StartupError):
+    """A setting has a value that cannot be used. The message names the variables and never shows a value."""
+
+
+def variable(field: str) -> str:
+    """Return the environment variable that sets `field`."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"
+
+
+class Settings(BaseSettings):
+    """What an operator may configure. Each field is the variable `TODOSERVICE_<FIELD>`, but for the two Neon URLs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True,
+        populate_by_name=True,
+    )  # fmt: skip
+
+    neon_database_url: Annotated[SecretStr | None, Field(validation_alias="NEON_DATABASE_URL")] = None
+    """Where the service reads and writes. Unset: the embedded server."""
+    neon_migration_database_url: Annotated[SecretStr | None, Field(validation_alias="NEON_MIGRATION_DATABASE_URL")] = (
+        None
+    )
+    """The owner's direct (unpooled) connection, for migrations."""
+    data_dir: Path | None = None
+    """Where the embedded server keeps its data. Unset: the platform's folder for user data."""
+    auto_migrate: bool = False
+    """Migrate at start, through `NEON_MIGRATION_DATABASE_URL`."""
+    provision_users: bool = True
+    """Add a user who is seen for the first time when they first write."""
+    pool_size: PositiveInt = 10
+    """Connections of each process."""
+    pool_timeout: PositiveFloat = 5.0
+    """Seconds to wait for a free connection."""
+    connect_timeout: PositiveFloat = 10.0
+    """Seconds to wait for a new connection, name look-up and authentication included."""
+    statement_timeout: PositiveFloat = 10.0
+    """Seconds after which the database ends a statement."""
+    max_body_size: PositiveInt = 1024 * 1024
+    """Bytes of a request's body."""
+
+    @field_validator("neon_database_url", "neon_migration_database_url")
+    @classmethod
+    def _readable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_url(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _migrations_have_an_owner(self) -> Self:
+        if self.auto_migrate and self.neon_database_url and not self.neon_migration_database_url:
+            msg = (
+                "TODOSERVICE_AUTO_MIGRATE needs NEON_MIGRATION_DATABASE_URL: "
+                "set it to the owner's direct connection, or unset TODOSERVICE_AUTO_MIGRATE"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def database_url(self) -> URL | None:
+        """The URL of the service's connections, or None for the embedded server."""
+        return parse_url(self.neon_database_url.get_secret_value()) if self.neon_database_url else None
+
+    @property
+    def migration_url(self) -> URL | None:
+        """The URL for migrations: `NEON_MIGRATION_DATABASE_URL`, else the service's own."""
+        if self.neon_migration_database_url:
+            return parse_url(self.neon_migration_database_url.get_secret_value())
+        return self.database_url
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any] | None = None) -> Self:
+        """Read the environment, with `values` in place of what they name.
+
+        Raises InvalidSettings, one line for each fault.
+        """
+        try:
+            return cls(**(values or {}))
+        except ValidationError as error:
+            raise InvalidSettings("\n".join(_line(fault) for fault in error.errors(include_url=False))) from None
+
+
+def _line(fault: Any) -> str:
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message
+    name = str(fault["loc"][0])
+    return f"{variable(name) if name in Settings.model_fields else name}: {message}"
