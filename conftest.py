@@ -1,6 +1,7 @@
 """One PostgreSQL for the whole run; a migrated database for each worker; real commits."""
 
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -148,3 +149,11 @@ def session(database_url: str) -> Iterator[Session]:
     with Session(engine, expire_on_commit=False) as session, factories.using(session):
         yield session
     engine.dispose()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -86,7 +86,7 @@ def _upgrade(_given: argparse.Namespace) -> int:
 
     with _database() as (url, plugins):
         applied = runner.upgrade(url, plugins)
-    print("\n".join(applied) or "nothing to do")  # noqa: T201
+    print("\n".join(applied) or "nothing to do")
     return 0
 
 
@@ -96,7 +96,7 @@ def _status(given: argparse.Namespace) -> int:
 
     with _database() as (url, plugins), transaction.connected(url) as connection:
         revisions = migrations.status(connection, plugins)
-    print(_as_json(revisions) if given.json else _as_table(revisions))  # noqa: T201
+    print(_as_json(revisions) if given.json else _as_table(revisions))
     return int(any(revision.behind for revision in revisions))
 
 
@@ -119,20 +119,24 @@ def _revision(given: argparse.Namespace) -> int:
     with _database() as (url, plugins):
         known = {plugin.name: plugin for plugin in (History.host().plugin, *plugins)}
         if given.plugin not in known:
-            raise SystemExit(f"there is no plugin {given.plugin!r} installed: there are {', '.join(known)}")  # noqa: EM102
+            msg = f"no plugin {given.plugin!r} is installed: there are {', '.join(known)}"
+            raise SystemExit(msg)
         written = runner.revision(url, known[given.plugin], given.message, plugins)
-    print(written or "no differences")  # noqa: T201
+    print(written or "no differences")
     return 0
 
 
 @contextmanager
 def _database() -> Iterator[tuple["URL", list["Plugin"]]]:
-    """Yield the URL for migrations and the installed plugins in start order. Raises SystemExit with the line to print."""
+    """Yield the URL for migrations, and the installed plugins in start order.
+
+    Raises SystemExit with the line to print.
+    """
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from todoservice.database.embedded import EmbeddedUnavailable  # noqa: PLC0415
     from todoservice.database.source import Source  # noqa: PLC0415
-    from todoservice.migrations.transaction import MigrationError, first_line  # noqa: PLC0415
+    from todoservice.migrations.transaction import MigrationError, explained  # noqa: PLC0415
     from todoservice.plugins import Host, discover  # noqa: PLC0415
     from todoservice.settings import Settings  # noqa: PLC0415
 
@@ -144,4 +148,4 @@ def _database() -> Iterator[tuple["URL", list["Plugin"]]]:
     except (EmbeddedUnavailable, MigrationError) as error:
         raise SystemExit(str(error)) from error
     except DBAPIError as error:
-        raise SystemExit(first_line(error)) from error
+        raise SystemExit(explained(error)) from error

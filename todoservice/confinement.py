@@ -35,9 +35,9 @@ def _element_faults(
             yield "holds text(), which cannot be confined yet: write it with SQLAlchemy's functions and operators"
         case sa.ColumnClause(is_literal=True) if element.name != "*":
             yield "holds literal_column(), which cannot be confined yet: write it with table classes and functions"
-        case sa.Column(table=sa.FromClause()) if not _is_mapped(element):
+        case sa.Column() if _is_table(element.table) and not _is_mapped(element):
             yield f"uses the column {element} itself: use its class, so that the host can add the user"
-        case sa.Table() | sa.Alias(element=sa.Table()) if not (_is_mapped(element) or element in entities):
+        case sa.FromClause() if _is_table(element) and not (_is_mapped(element) or element in entities):
             yield f"uses the table {element} itself: use its class, so that the host can add the user"
         case sa.Table() if element not in tables:
             yield f"uses the table {element}, which no plugin has declared: return its class from todoservice_models"
@@ -69,6 +69,11 @@ def _write_faults(write: sa.Insert | sa.Update | sa.Delete, owned: frozenset[typ
             yield f"sets {', '.join(sorted(taken))}: a row keeps its owner and its id for life"
 
 
+def _is_table(element: Any) -> bool:
+    """Say whether this is a table, or another name for one."""
+    return isinstance(element, sa.Table) or isinstance(getattr(element, "element", None), sa.Table)
+
+
 def _is_mapped(element: Any) -> bool:
     return "parententity" in element._annotations
 
@@ -78,7 +83,7 @@ def _elements(element: Any, entities: frozenset[Any]) -> Iterator[tuple[Any, fro
     if isinstance(element, sa.Select):
         entities = _mapped_tables(element)
     yield element, entities
-    if not (isinstance(element, sa.Alias) and isinstance(element.element, sa.Table)):
+    if isinstance(element, sa.Table) or not _is_table(element):
         for child in element.get_children():
             yield from _elements(child, entities)
 

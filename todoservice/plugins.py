@@ -1,11 +1,10 @@
 """Find, load, check and order the plugins: every fault names its plugin and its distribution."""
 
 import inspect
-import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -127,21 +126,17 @@ class Host:
     """
 
     plugins: Sequence[Plugin]
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def __post_init__(self) -> None:
         """Register each plugin with a manager of this app's own."""
         self._manager = pluggy.PluginManager("todoservice")
         self._manager.add_hookspecs(hookspecs)
-        faults = [*_name_faults(self.plugins), *(fault for plugin in self.plugins for fault in self._register(plugin))]
+        faults = [*_name_faults(self.plugins), *(fault for plugin in self.plugins for fault in _hook_faults(plugin))]
+        faults = faults or [fault for plugin in self.plugins for fault in self._register(plugin)]
         if faults:
             raise PluginError("\n".join(faults))
 
     def _register(self, plugin: Plugin) -> Iterator[str]:
-        faults = [f"{plugin}: {fault}" for fault in _hook_faults(plugin.module)]
-        if faults:
-            yield from faults
-            return
         try:
             self._manager.register(plugin.module, plugin.name)
         except (pluggy.PluginValidationError, ValueError) as error:
@@ -212,7 +207,11 @@ def _name_faults(plugins: Sequence[Plugin]) -> Iterator[str]:
             yield f"{name}: given twice, as {' and '.join(map(str, claimants))}: leave one of them out"
 
 
-def _hook_faults(module: ModuleType) -> Iterator[str]:
+def _hook_faults(plugin: Plugin) -> Iterator[str]:
+    return (f"{plugin}: {fault}" for fault in _implementation_faults(plugin.module))
+
+
+def _implementation_faults(module: ModuleType) -> Iterator[str]:
     """Yield what is wrong with the module's hook implementations."""
     known = {name for name in vars(hookspecs) if name.startswith("todoservice_")}
     functions = {name: value for name, value in vars(module).items() if inspect.isroutine(value)}

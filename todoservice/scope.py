@@ -44,9 +44,13 @@ class Scope:
     `UnscopedStatement` for a statement that cannot be confined to the user, `TypeError` for wrong parameters.
     """
 
-    def __init__(self, data: Data, user_id: UUID) -> None:
-        """Open the door for `user_id`. Handlers receive theirs as `CurrentScope`."""
+    def __init__(self, data: Data, user_id: UUID, *, status: int = 200) -> None:
+        """Open the door for `user_id`. Handlers receive theirs as `CurrentScope`.
+
+        `status` is that of the responses that the scope makes: in a handler, what its route declares.
+        """
         self._data = data
+        self._status = status
         self._user_id = UUID(str(user_id))
         self._transaction: Transaction | None = None
 
@@ -77,12 +81,12 @@ class Scope:
         An object of the columns: `id` first and `user_id` last, instants as RFC 3339 in UTC with six digits.
         """
         row = _found(await self._run(statement, _one_json, params, CursorResult.first))
-        return Response(row[0], media_type=JSON)
+        return Response(row[0], self._status, media_type=JSON)
 
     async def all_json(self, statement: Any, /, **params: Any) -> Response:
         """Return all rows as a response: an array of such objects as `one_json` makes."""
         row = await self._run(statement, _all_json, params, CursorResult.one)
-        return Response(row[0], media_type=JSON)
+        return Response(row[0], self._status, media_type=JSON)
 
     async def page_json(self, statement: Any, page: PageRequest, /, **params: Any) -> Response:
         """Return a page of rows as a response, shaped as `Page`, with a `Link` to the next (RFC 8288).
@@ -95,7 +99,9 @@ class Scope:
         items, total, last = row
         following = cursor(name, last) if total > page.limit else None
         body = f'{{"items":[{items}],"count":{min(total, page.limit)},"next_cursor":{json.dumps(following)}}}'
-        return Response(body, media_type=JSON, headers={"Link": page.link(following)} if following else None)
+        return Response(
+            body, self._status, media_type=JSON, headers={"Link": page.link(following)} if following else None
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -169,7 +175,7 @@ async def _current_scope(request: Request) -> Scope:
     """Return the scope of the user whom the identity provider found: it is asked before every handler of a feature."""
     if USER_ID not in request.scope:
         raise MissingUserContext
-    return Scope(request.app.state.data, request.scope[USER_ID])
+    return Scope(request.app.state.data, request.scope[USER_ID], status=request.scope["route"].status_code or 200)
 
 
 CurrentScope = Annotated[Scope, Depends(_current_scope)]

@@ -1,6 +1,7 @@
 """What the tests of the database ask with: an engine for a block, one statement, and a loop that shows it is free."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -15,6 +16,10 @@ from todoservice.database.engine import build_engine
 
 Result = TypeVar("Result")
 Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
+
+SLEEP = "SELECT CAST(:value AS int) FROM pg_sleep(:seconds)"
+SET = "SELECT set_config('todoservice.user_id', 'ada', true);"
+SEEN = "SELECT current_setting('todoservice.user_id', true)"
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -52,7 +57,7 @@ async def work(engine: AsyncEngine, do: Callable[[Connection], Result]) -> Resul
     return await greenlet_spawn(run)
 
 
-async def ask(engine: AsyncEngine, statement: str, **values: Any) -> Row[Any]:
+async def ask(engine: AsyncEngine, statement: str, **values: Any) -> Row[*tuple[Any, ...]]:
     """Return the one row of a statement."""
     return await work(engine, lambda connection: connection.execute(text(statement), values).one())
 
@@ -60,6 +65,11 @@ async def ask(engine: AsyncEngine, statement: str, **values: Any) -> Row[Any]:
 async def backend(engine: AsyncEngine) -> int:
     """Return the process id of the server that the pool's next connection reaches."""
     return int((await ask(engine, "SELECT pg_backend_pid()"))[0])
+
+
+def execute(connection: Connection, statement: str) -> Any:
+    """Return the first value of a statement's answer."""
+    return connection.execute(text(statement)).scalar_one()
 
 
 def raw(connection: Connection) -> dialect.Connection:
@@ -84,3 +94,14 @@ async def ticking() -> AsyncIterator[list[float]]:
         yield ticks
     finally:
         task.cancel()
+
+
+def resolve(addresses: dict[str, list[str]]) -> Callable[..., Coroutine[Any, Any, list[tuple[Any, ...]]]]:
+    """Return a name look-up, for a loop to use in place of its own."""
+
+    async def getaddrinfo(host: str, *_: object, **__: object) -> list[tuple[Any, ...]]:
+        if host not in addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses[host]]
+
+    return getaddrinfo

@@ -120,5 +120,5 @@ class Edge:
             writer.close()
 
     async def _flow(self) -> None:
-        while self.stalled:
+        while self.stalled:  # noqa: ASYNC110 - other threads set it
             await asyncio.sleep(0.01)

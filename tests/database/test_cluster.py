@@ -211,15 +211,23 @@ def test_windows(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         acquire(made)
 
 
+def test_the_default_directory_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data lies among the user's, and root's where services keep theirs."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert default_data_dir().name == "todoservice"
+    assert default_data_dir() != Path("/var/lib/todoservice")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_data_dir() == Path("/var/lib/todoservice")
+
+
 @as_root
-def test_root_hands_the_server_to_another_account(place: Path, made: Path) -> None:
+def test_root_hands_the_server_to_another_account(place: Path, data_dir: Path) -> None:
     """As root the server is not root's, and nothing outside the data directory changes hands or mode."""
     before = place.stat()
-    with acquire(made, durable=False):
-        assert Path(f"/proc/{server_pid(made)}").stat().st_uid != 0
+    with acquire(data_dir, durable=False):
+        assert Path(f"/proc/{server_pid(data_dir)}").stat().st_uid != 0
     after = place.stat()
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
-    assert default_data_dir() == Path("/var/lib/todoservice")
 
 
 @as_root

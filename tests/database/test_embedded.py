@@ -36,7 +36,7 @@ def ask(lease, statement):
 """
 ADD_ROW = """
 lease = acquire(Path(sys.argv[1]))
-ask(lease, "SELECT pg_advisory_lock(1); CREATE TABLE IF NOT EXISTS visit (pid int); SELECT pg_advisory_unlock(1)")
+ask(lease, "SELECT pg_advisory_xact_lock(1); CREATE TABLE IF NOT EXISTS visit (pid int)")
 ask(lease, f"INSERT INTO visit VALUES ({os.getpid()})")
 say(ask(lease, "SELECT system_identifier FROM pg_control_system()"))
 for line in sys.stdin: say(ask(lease, line))

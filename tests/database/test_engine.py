@@ -1,37 +1,16 @@
 """The engine: its pool, what it tells libpq, and how it replaces connections that were lost."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tests.database.asking import LOOPS, Run, ask, backend, engine, raw, runner, ticking, work
+from tests.database.asking import Run, ask, backend, engine, raw, ticking, work
 from tests.database.edge import Edge
 from todoservice.database.engine import build_engine
-
-
-@pytest.fixture(params=LOOPS)
-def run(request: pytest.FixtureRequest) -> Run:
-    """Return what runs a coroutine, once on each kind of loop."""
-    return runner(request.param)
-
-
-@pytest.fixture
-def url(server_url: str) -> URL:
-    """Return the URL of the server, as the engine takes it."""
-    return make_url(server_url).set(drivername="postgresql+psycopg2")
-
-
-@pytest.fixture
-def edge(url: URL) -> Iterator[Edge]:
-    """Return an edge before the server."""
-    with Edge(url) as edge:
-        yield edge
-
 
 # The pool
 
@@ -90,10 +69,10 @@ def test_dispose(run: Run, url: URL) -> None:
     async def main() -> None:
         await asyncio.gather(*(ask(pool, "SELECT 1 FROM pg_sleep(0.01)") for _ in range(20)))
         await pool.dispose()
-        count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'disposed'"
+        count = "SELECT count(*) FROM pg_stat_activity, pg_sleep(0.02) WHERE application_name = 'disposed'"
         async with asyncio.timeout(10), engine(url) as other:
             while (await ask(other, count))[0]:
-                await asyncio.sleep(0.02)
+                pass
 
     run(main())
     run(main())
@@ -120,7 +99,12 @@ def test_parameters(url: URL) -> None:
 
 def test_parameters_of_the_url(url: URL) -> None:
     """What the URL says wins over what we would."""
-    query = {"application_name": "theirs", "tcp_user_timeout": "0", "options": "-c work_mem=1MB", "connect_timeout": "7"}
+    query = {
+        "application_name": "theirs",
+        "tcp_user_timeout": "0",
+        "options": "-c work_mem=1MB",
+        "connect_timeout": "7",
+    }
     parameters = asyncio.run(told(url.update_query_dict(query)))
     assert query.items() <= parameters.items()
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_IDLE
 from psycopg2.sql import Composable
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.engine.interfaces import Compiled
+from sqlalchemy.engine.interfaces import Compiled, IsolationLevel
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
@@ -90,13 +90,15 @@ class Connection(psycopg2.extensions.connection):
     def close(self) -> None:
         """Close without ever blocking. A statement under way in another task fails with OperationalError."""
         if not self.closed and self.get_transaction_status() == TRANSACTION_STATUS_ACTIVE:
-            # psycopg2 holds a lock while it waits for an answer: closing would stop this thread, and its loop, for good.
+            # psycopg2 holds a lock while it waits for an answer: closing would stop this thread and its loop for good.
             with socket.socket(fileno=os.dup(self.fileno())) as twin:
                 twin.shutdown(socket.SHUT_RDWR)
         else:
             super().close()
 
-    def cursor(self, name: str | bytes | None = None, cursor_factory: Any = None, **options: Any) -> Any:
+    def cursor(  # type: ignore[override]
+        self, name: str | bytes | None = None, cursor_factory: Any = None, **options: Any
+    ) -> psycopg2.extensions.cursor:
         """Return a `Cursor`. Raises psycopg2.NotSupportedError for any other kind, and for a server-side one."""
         if name is not None or options:
             msg = "a server-side cursor cannot be confined to a user: select pages, by a key and a limit, instead"
@@ -190,12 +192,12 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
 
     def __init__(self, late_arguments: Callable[[], Mapping[str, Any]] = dict, **options: Any) -> None:
         """`late_arguments` is asked at each new connection for parameters of libpq, which win over all others."""
-        super().__init__(**options)
+        super().__init__(**options)  # type: ignore[no-untyped-call]
         self._late_arguments = late_arguments
         self._turn = 0
 
-    def connect(self, *arguments: Any, **parameters: Any) -> Connection:
-        """Return a new connection, within `connect_timeout` seconds. Raises psycopg2.OperationalError."""
+    def connect(self, *arguments: Any, **parameters: Any) -> Any:
+        """Return a new `Connection`, within `connect_timeout` seconds. Raises psycopg2.OperationalError."""
         return await_(self._connect(arguments, {**parameters, **self._late_arguments()}))
 
     async def _connect(self, arguments: tuple[Any, ...], parameters: dict[str, Any]) -> Connection:
@@ -207,7 +209,7 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
                 doing = "waiting for its answer"
                 return await greenlet_spawn(psycopg2.connect, *arguments, connection_factory=Connection, **located)
         except TimeoutError:
-            # An address that never answers uses up the time of those behind it: the next connection begins with another.
+            # An address that never answers uses up the time of those behind it: begin with another next time.
             self._turn += 1
             msg = (
                 f'connection to server at "{parameters.get("host", "its socket")}" failed: timeout expired after '
@@ -218,20 +220,22 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
     def is_disconnect(self, e: Exception, connection: Any, cursor: Any) -> bool:
         """Say whether the error ended the connection, in whatever language the server wrote it."""
         severity = e.diag.severity_nonlocalized or e.diag.severity if isinstance(e, psycopg2.Error) else None
-        return severity in {"FATAL", "PANIC"} or bool(super().is_disconnect(e, connection, cursor))
+        known: bool = super().is_disconnect(e, connection, cursor)  # type: ignore[no-untyped-call]
+        return known or severity in {"FATAL", "PANIC"}
 
-    def get_isolation_level_values(self, dbapi_connection: Any) -> tuple[str, ...]:  # noqa: ARG002
+    def get_isolation_level_values(self, dbapi_connection: Any) -> tuple[IsolationLevel, ...]:  # noqa: ARG002
         """Return what may be chosen. Another level would cost statements, and stay behind in a pooler's session."""
         return ("AUTOCOMMIT",)
 
     # What SQLAlchemy asks over an engine's first connection: answered from what the server said at its start.
 
-    def get_default_isolation_level(self, dbapi_conn: Any) -> str:  # noqa: ARG002
+    def get_default_isolation_level(self, dbapi_conn: Any) -> IsolationLevel:  # noqa: ARG002
         """Return the level of a connection to which none was given."""
         return "AUTOCOMMIT"
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
-        return divmod(connection.connection.dbapi_connection.server_version, 10000)
+        version: int = connection.connection.dbapi_connection.server_version
+        return divmod(version, 10000)
 
     def _get_default_schema_name(self, connection: Any) -> str:  # noqa: ARG002
         return "public"

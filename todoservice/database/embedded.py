@@ -99,7 +99,7 @@ def acquire(data_dir: Path, *, durable: bool = True) -> Lease:
     try:
         holder, connect_args = _join(cluster)
     except (OSError, subprocess.SubprocessError, psycopg2.Error) as error:
-        raise EmbeddedUnavailable(cluster.sorry(f"cannot be used: {error}")) from error
+        raise EmbeddedUnavailable(cluster.sorry("cannot be used", str(error))) from error
     end = ExitStack()
     end.callback(_release, cluster, holder, os.getpid())
     atexit.register(end.close)

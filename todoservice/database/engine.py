@@ -106,10 +106,13 @@ def _keep_alive(engine: AsyncEngine, ping_after: float, limit: float | None) -> 
 
     @event.listens_for(engine.sync_engine, "checkout")
     def check(connection: Connection, record: ConnectionPoolEntry, _: object) -> None:
+        last_used = record.info.get(LAST_USED)
+        if last_used is None:
+            return
         if connection.closed or _has_input(connection.fileno()):
             # Only this one: each of the others is looked at in its turn.
             raise DisconnectionError
-        if time.monotonic() - record.info.get(LAST_USED, time.monotonic()) >= ping_after:
+        if time.monotonic() - last_used >= ping_after:
             _ping(connection, limit)
 
 

@@ -1,5 +1,6 @@
 """What a failure of the database means to the client."""
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -13,11 +14,29 @@ UNKNOWN_USER: Final = "TS403"
 FAILURES: Final = (PoolTimeout, DBAPIError, ValueError)
 """What a statement may fail with. ValueError is psycopg2's for a text that PostgreSQL cannot hold."""
 
-_UNAVAILABLE: Final = ("08", "40", "53", "55P03", "57")
-"""SQLSTATEs of a database that may answer if asked again: connection, serialization, resources, locks, shutdown."""
-_QUERY_CANCELED: Final = "57014"
-_CONFLICTS: Final = frozenset({"23001", "23503", "23505", "23P01"})
-_BAD_VALUES: Final = ("22", "23502", "23514")
+
+def _too_long() -> Problem:
+    return ServiceUnavailable("The database took too long to answer: try again, or ask for less.")
+
+
+def _bad_value() -> Problem:
+    return InvalidRequest(("request", "A value is out of the range that can be stored"))
+
+
+_PROBLEMS: Final[Mapping[str, Callable[[], Problem]]] = {
+    UNKNOWN_USER: UnknownUser,
+    "57014": _too_long,  # query_canceled, by the time limit of the statement
+    "08": ServiceUnavailable,
+    "40": ServiceUnavailable,  # serialization and deadlocks
+    "53": ServiceUnavailable,  # resources
+    "55P03": ServiceUnavailable,  # lock_not_available
+    "57": ServiceUnavailable,  # shutdown and recovery
+    "22": _bad_value,
+    "23502": _bad_value,  # not_null_violation
+    "23514": _bad_value,  # check_violation
+    "23": Conflict,
+}
+"""By SQLSTATE or its class (PostgreSQL, Appendix A), the first that fits."""
 
 
 def problem_for(error: Exception) -> Problem | None:
@@ -36,22 +55,13 @@ def problem_for(error: Exception) -> Problem | None:
 
 
 def _by_state(error: DBAPIError) -> Problem | None:
-    """Decide by SQLSTATE (PostgreSQL, Appendix A). libpq has none for a connection that was lost or never made."""
     state = getattr(error.orig, "pgcode", None)
-    if state is None:
+    if state is None:  # as libpq leaves it for a connection that was lost or never made
         lost = error.connection_invalidated or isinstance(error, OperationalError)
         return ServiceUnavailable() if lost else None
-    if state == _QUERY_CANCELED:
-        return ServiceUnavailable("The database took too long to answer: try again, or ask for less.")
-    if state.startswith(_UNAVAILABLE):
-        return ServiceUnavailable()
-    if state == UNKNOWN_USER or (state == "23503" and _constraint(error).endswith("_user_id")):
+    if state == "23503" and _constraint(error).endswith("_user_id"):
         return UnknownUser()
-    if state in _CONFLICTS:
-        return Conflict()
-    if state.startswith(_BAD_VALUES):
-        return InvalidRequest(("request", "A value is out of the range that can be stored"))
-    return None
+    return next((problem() for states, problem in _PROBLEMS.items() if state.startswith(states)), None)
 
 
 def _constraint(error: DBAPIError) -> str:

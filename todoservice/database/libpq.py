@@ -101,19 +101,26 @@ def _settle(ready: asyncio.Future[None]) -> None:
 
 
 def _wait_in_thread(connection: psycopg2.extensions.connection) -> None:
-    """Block as `psycopg2.extras.wait_select` does, but above descriptor 1023 too, and for `connect_timeout` at most."""
-    seconds = _connecting_limit(connection)
-    deadline = None if seconds is None else time.monotonic() + seconds
+    """Block as `psycopg2.extras.wait_select` does, but above descriptor 1023 too, and keeping `connect_timeout`."""
+    connecting = connection.get_transaction_status() == TRANSACTION_STATUS_UNKNOWN
+    limit = time_limit(connection.info.dsn_parameters) if connecting else None
+    deadline = None if limit is None else time.monotonic() + limit
     while (state := connection.poll()) != POLL_OK:
-        poller = select.poll()
-        poller.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
-        milliseconds = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        if not poller.poll(milliseconds):
-            msg = f"connection to server failed: timeout expired after {seconds:g} s"
-            raise psycopg2.OperationalError(msg)
+        try:
+            ready = _poll(connection.fileno(), state, deadline)
+        except KeyboardInterrupt:
+            if connecting:
+                raise
+            # The server answers this with an error, which ends the wait.
+            connection.cancel()
+        else:
+            if not ready:
+                host = connection.info.dsn_parameters.get("host")
+                msg = f'connection to server at "{host}" failed: timeout expired after {limit:g} s'
+                raise psycopg2.OperationalError(msg)
 
 
-def _connecting_limit(connection: psycopg2.extensions.connection) -> float | None:
-    if connection.get_transaction_status() != TRANSACTION_STATUS_UNKNOWN:
-        return None
-    return time_limit(connection.info.dsn_parameters)
+def _poll(descriptor: int, state: int, deadline: float | None) -> bool:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN if state == POLL_READ else select.POLLOUT)
+    return bool(poller.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000))

@@ -6,7 +6,7 @@ Each plugin has a history of its own: revision files in `<package>/migrations`, 
 import ast
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,8 +74,8 @@ class History:
     def of(cls, plugin: Plugin) -> Self:
         """Return the history of a plugin."""
         package = getattr(plugin.module, "__path__", None)
-        models = getattr(plugin.module, "todoservice_models", tuple)()
-        return cls(plugin, Path(package[0], "migrations") if package else None, _tables(models))
+        models: Callable[[], Iterable[Any] | None] = getattr(plugin.module, "todoservice_models", tuple)
+        return cls(plugin, Path(package[0], "migrations") if package else None, _tables(models() or ()))
 
     @classmethod
     def host(cls) -> Self:
@@ -153,30 +153,30 @@ class History:
 
 
 def _tables(models: Iterable[Any]) -> frozenset[sa.Table]:
-    return frozenset(model.__table__ for model in models or ())
+    return frozenset(model.__table__ for model in models)
 
 
 def _read(file: Path) -> Script:
     """Read a revision's constants without running it. Raises ValueError or SyntaxError."""
-    values: dict[str, Any] = {}
+    constants: dict[str, Any] = {}
     for node in ast.parse(file.read_bytes(), file.name).body:
         match node:
             case (
-                ast.Assign(targets=[ast.Name(id="revision" | "down_revision" as name)], value=value)
-                | ast.AnnAssign(target=ast.Name(id="revision" | "down_revision" as name), value=ast.expr() as value)
+                ast.Assign(targets=[ast.Name(id="revision" | "down_revision" as constant)], value=value)
+                | ast.AnnAssign(target=ast.Name(id="revision" | "down_revision" as constant), value=ast.expr() as value)
             ):
-                values[name] = _literal(name, value)
-    name, after = values.get("revision"), values.get("down_revision")
+                constants[constant] = _literal(constant, value)
+    name, after = constants.get("revision"), constants.get("down_revision") or ()
     if not isinstance(name, str) or not re.fullmatch(r"[^\s@+-]+", name):
         msg = 'has no `revision = "..."`: write it, or move the file elsewhere'
         raise ValueError(msg)
     if len(name) > LONGEST_ID:
         msg = f"its revision id is longer than {LONGEST_ID} characters: shorten it"
         raise ValueError(msg)
-    return Script(file, name, (after,) if isinstance(after, str) else tuple(after or ()))
+    return Script(file, name, (after,) if isinstance(after, str) else tuple(after))
 
 
-def _literal(name: str, value: ast.expr) -> Any:  # noqa: ANN401 - whatever is written there
+def _literal(name: str, value: ast.expr) -> Any:
     try:
         return ast.literal_eval(value)
     except ValueError:
@@ -235,14 +235,14 @@ def states(connection: sa.Connection, of: Sequence[History]) -> list[Revision]:
     current: dict[str, str] = {}
     queries = [_version(history) for history in of if history.version_table in existing]
     if queries:
-        for name, version in connection.execute(sa.union_all(*queries)):
-            current[name] = f"{current[name]}, {version}" if name in current else version
+        for row in connection.execute(sa.union_all(*queries)):
+            current[row.plugin] = f"{current[row.plugin]}, {row.version}" if row.plugin in current else row.version
     return [history.revision(current.get(history.plugin.name)) for history in of]
 
 
 def _version(history: History) -> sa.Select[tuple[str, str]]:
     table = sa.table(history.version_table, sa.column("version_num", sa.Text), schema=SCHEMA)
-    return sa.select(sa.literal(history.plugin.name, literal_execute=True), table.c.version_num)
+    return sa.select(sa.literal(history.plugin.name).label("plugin"), table.c.version_num.label("version"))
 
 
 def verify(connection: sa.Connection, plugins: Iterable[Plugin]) -> None:

@@ -56,13 +56,13 @@ def _owner(table: str, names: Set[str]) -> str | None:
 
 
 def _include_object(history: History) -> Callable[[SchemaItem, str | None, str, bool, SchemaItem | None], bool]:
-    def include(item: SchemaItem, _name: str | None, kind: str, reflected: bool, _other: SchemaItem | None) -> bool:  # noqa: FBT001 - Alembic's signature
+    def include(item: SchemaItem, _name: str | None, kind: str, reflected: bool, _other: SchemaItem | None) -> bool:
         return kind != "table" or reflected or item in history.tables
 
     return include
 
 
-def _render(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:  # noqa: ANN401 - whatever Alembic renders
+def _render(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
     """Render a decorated type as what the database stores, so that migrations import nothing that may change."""
     if kind != "type" or not isinstance(item, sa.types.TypeDecorator) or context.dialect is None:
         return False

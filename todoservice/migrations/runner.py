@@ -4,7 +4,7 @@ import os
 import re
 import threading
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
@@ -28,11 +28,11 @@ from todoservice.migrations import (
     version_tables,
     warn_if_ahead,
 )
-from todoservice.migrations.transaction import DatabaseUnreachable as DatabaseUnreachable
-from todoservice.migrations.transaction import MigrationError as MigrationError
-from todoservice.migrations.transaction import direct as direct
+from todoservice.migrations.transaction import DatabaseUnreachable, MigrationError, direct
 from todoservice.models import metadata
 from todoservice.plugins import Plugin
+
+__all__ = ["DatabaseUnreachable", "MigrationError", "differences", "direct", "downgrade", "revision", "upgrade"]
 
 _alembic: Final = threading.Lock()
 """Alembic's `op` and `context` are the process's."""
@@ -79,9 +79,10 @@ def revision(
     history = _history(plugin)
     name = _next_id(history, message)
     folder = _writable(history)
+    _see_that_it_can_be_written(history)
     with _alembic, transaction.connected(url, connect_args) as connection, _undone(connection):
         _see_that_it_is_current(connection, history)
-        config = _config(history, connection, folder, names=_names(connection, plugins))
+        config = _config(history, connection, _names(connection, plugins))
         with _attributed(history):
             command.revision(
                 config, message, autogenerate=True, rev_id=name, process_revision_directives=_leave_out_empty
@@ -115,7 +116,7 @@ def _run(connection: sa.Connection, history: History, run: Callable[[Config, str
     done: list[str] = []
     transaction_id = _transaction_id(connection)
 
-    def applied(*, step: Any, **_: Any) -> None:  # noqa: ANN401 - alembic.runtime.migration.MigrationInfo
+    def applied(*, step: Any, **_: Any) -> None:
         if _transaction_id(connection) != transaction_id:
             msg = (
                 f"{history.plugin}: revision {step.up_revision_id} ended the transaction that all migrations share, "
@@ -134,14 +135,12 @@ def _transaction_id(connection: sa.Connection) -> str:
     return str(connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar())
 
 
-def _config(
-    history: History, connection: sa.Connection, folder: Path | None = None, *, names: set[str] | None = None, **more: Any
-) -> Config:  # fmt: skip
-    settings = autogenerate.options(history, names or ())
-    config = Config(cmd_opts=Namespace(quiet=True), attributes={"options": settings | more | {"connection": connection}})
+def _config(history: History, connection: sa.Connection, names: Iterable[str] = (), **more: Any) -> Config:
+    settings = autogenerate.options(history, names) | more | {"connection": connection}
+    config = Config(cmd_opts=Namespace(quiet=True), attributes={"options": settings})
     for name, value in {
         "script_location": str(Path(__file__).parent),
-        "version_locations": str(folder or history.folder),
+        "version_locations": str(history.folder),
         "path_separator": "newline",
         "file_template": "%(rev)s",
     }.items():
@@ -156,8 +155,9 @@ def _attributed(history: History) -> Iterator[None]:
     except MigrationError:
         raise
     except Exception as error:
-        where = _failing(history, error)
-        msg = f"{history.plugin}: {f'revision {where}' if where else 'its migration'} failed: {transaction.explained(error)}"
+        revision = _failing(history, error)
+        what = f"revision {revision}" if revision else "its migration"
+        msg = f"{history.plugin}: {what} failed: {transaction.explained(error)}"
         raise MigrationError(msg) from error
 
 
@@ -202,11 +202,21 @@ def _undone(connection: sa.Connection) -> Iterator[None]:
 def _see_that_it_is_current(connection: sa.Connection, history: History) -> None:
     [state] = states(connection, [history])
     if state.behind:
-        msg = f"{history.plugin}: the database is at {state.current or 'no revision'}, and {state.head} is to come first: run `todoservice db upgrade`"
+        msg = f"{history.plugin}: {state.head} was not run in this database yet: run `todoservice db upgrade` first"
         raise MigrationError(msg)
     if state.ahead:
-        msg = f"{history.plugin}: the database is at {state.current}, which {history.folder} does not have: restore that file"
+        msg = f"{history.plugin}: the database is at {state.current}, which is not in {history.folder}: restore it"
         raise MigrationError(msg)
+
+
+def _see_that_it_can_be_written(history: History) -> None:
+    for column in (column for table in history.tables for column in table.columns):
+        if isinstance(column.type, sa.Enum) and column.type.native_enum:
+            msg = (
+                f"{history.plugin}: {column.table.name}.{column.name} is an enum type of PostgreSQL's, which outlives "
+                "its table, and whose new members go unseen: store text, with sa_type=Enum(..., native_enum=False)"
+            )
+            raise MigrationError(msg)
 
 
 def _leave_out_empty(_context: object, _revision: object, scripts: list[MigrationScript]) -> None:
@@ -214,7 +224,7 @@ def _leave_out_empty(_context: object, _revision: object, scripts: list[Migratio
         scripts.clear()
 
 
-def _described(change: Any) -> str:  # noqa: ANN401 - one of Alembic's tuples
+def _described(change: Any) -> str:
     """Say in one line what a migration would do."""
     match change:
         case (what, _schema, table, sa.Column() as column):

@@ -8,7 +8,7 @@ def tidy(code):
 
 
 def quoted(message):
-    return message.replace("\\", "\\\\").replace('"', '\\"')
+    return message.strip().rstrip(".").replace("\\", "\\\\").replace('"', '\\"')
 %>\
 <%
 up, down = tidy(upgrades), tidy(downgrades)
@@ -28,8 +28,10 @@ down_revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
+    """Run it."""
     ${up.strip()}
 
 
 def downgrade() -> None:
+    """Take it back."""
     ${down.strip()}

@@ -71,7 +71,10 @@ def connected(url: sa.URL, connect_args: Mapping[str, Any] | None = None) -> Ite
     try:
         connection = engine.connect()
     except DBAPIError as error:
-        msg = f"no connection to the database {target.database!r}: {first_line(error)}"
+        msg = (
+            f"no connection to the database {target.database!r}: {first_line(error)}: "
+            "check NEON_MIGRATION_DATABASE_URL, or where that is unset NEON_DATABASE_URL, and that the database runs"
+        )
         raise DatabaseUnreachable(msg) from error
     # Alembic leaves the default schema out of what it compares, and a role may have made ours its default.
     engine.dialect.default_schema_name = "public"
@@ -85,21 +88,33 @@ def alone(connection: sa.Connection) -> Iterator[None]:
 
     Whoever comes second waits, and then sees what the first has done. Raises MigrationError.
     """
-    with connection.begin():
-        try:
+    try:
+        with connection.begin():
+            _take_turn(connection)
+            # Row-level security would hide rows from a data migration; with it off, that fails aloud instead.
             connection.exec_driver_sql(
-                f"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
-                f"SET LOCAL lock_timeout = '{PATIENCE}s'; SELECT pg_advisory_xact_lock({LOCK})"
-            )
-            connection.exec_driver_sql(
-                # Row-level security would hide rows from a data migration; now that fails aloud instead.
                 f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'; SET LOCAL row_security = off;"
                 f"SET LOCAL search_path = {SCHEMA}, public"
             )
             _make_schema(connection)
-        except DBAPIError as error:
-            raise MigrationError(_cannot_begin(connection, error)) from error
-        yield
+            yield
+    except DBAPIError as error:
+        msg = f"the database {connection.engine.url.database!r} was not migrated: {explained(error)}"
+        raise MigrationError(msg) from error
+
+
+def _take_turn(connection: sa.Connection) -> None:
+    try:
+        # A role may have time limits of its own, which are meant for the service.
+        connection.exec_driver_sql(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+            f"SET LOCAL lock_timeout = '{PATIENCE}s'; SELECT pg_advisory_xact_lock({LOCK})"
+        )
+    except DBAPIError as error:
+        if _state(error) != _LOCK_NOT_AVAILABLE:
+            raise
+        msg = f"another migration has been running for {PATIENCE} s: try again when it is over"
+        raise MigrationError(msg) from error
 
 
 def _make_schema(connection: sa.Connection) -> None:
@@ -108,27 +123,13 @@ def _make_schema(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
 
 
-def _cannot_begin(connection: sa.Connection, error: DBAPIError) -> str:
-    url = connection.engine.url
-    match getattr(error.orig, "pgcode", None):
-        case "55P03":
-            return f"another migration of {url.database!r} has been running for {PATIENCE} s: try again when it is over"
-        case "42501":
-            return (
-                f"the role {url.username!r} may not create the schema {SCHEMA} in the database {url.database!r}: "
-                "set NEON_MIGRATION_DATABASE_URL to its owner's connection"
-            )
-        case _:
-            return f"the database {url.database!r} cannot be migrated: {first_line(error)}"
-
-
 @contextmanager
 def kept_open(connection: sa.Connection) -> Iterator[None]:
     """Refuse during the block what would end the connection's transaction. Raises Refused where it is tried."""
 
     def refuse_statement(_c: object, _cursor: object, statement: str, *_: object) -> None:
         if _ENDING.match(statement):
-            refuse(statement.split(";")[0].strip())
+            refuse(statement.partition(";")[0].strip())
 
     def refuse_commit(_c: object) -> None:
         refuse("commit()")
@@ -166,11 +167,11 @@ def first_line(error: BaseException) -> str:
 
 def explained(error: BaseException) -> str:
     """Return why a revision failed, and where that is known what to do instead."""
-    state = getattr(error.orig, "pgcode", None) if isinstance(error, DBAPIError) else None
+    state = _state(error)
     if state == _ACTIVE_TRANSACTION:
         return (
-            f"{first_line(error)}, and all migrations share one transaction: for an index, leave CONCURRENTLY out; where "
-            "its table is too large for that, make it by hand first and write if_not_exists=True in the migration"
+            f"{first_line(error)}, and all migrations share one transaction: for an index, leave CONCURRENTLY out; "
+            "where its table is too large for that, make it by hand first, and write IF NOT EXISTS in the migration"
         )
     if state == _LOCK_NOT_AVAILABLE:
         return f"a table was in use for more than {LOCK_TIMEOUT} s: try again when there is less to do"
@@ -180,3 +181,8 @@ def explained(error: BaseException) -> str:
         return first_line(error)
     kind = type(error.orig) if isinstance(error, DBAPIError) else type(error)
     return f"{kind.__name__}: {first_line(error)}"
+
+
+def _state(error: BaseException) -> str | None:
+    """Return the SQLSTATE, where the database gave one."""
+    return getattr(error.orig, "pgcode", None) if isinstance(error, DBAPIError) else None

@@ -21,7 +21,6 @@ async def create_todo(todo: TodoCreate, scope: CurrentScope, request: Request) -
     """Create a todo."""
     new_id = uuid7()
     response = await scope.one_json(TodoQueries.create_todo, id=new_id, **todo.model_dump())
-    response.status_code = 201
     response.headers["Location"] = f"{request.url.path}/{new_id}"
     return response
 

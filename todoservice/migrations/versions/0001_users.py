@@ -19,6 +19,7 @@ $$
 
 
 def upgrade() -> None:
+    """Make both."""
     op.create_table(
         "users",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -30,5 +31,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop both."""
     op.execute("DROP FUNCTION todoservice.require_user(uuid)")
     op.drop_table("users", schema="todoservice")

@@ -1,0 +1,278 @@
+"""One user's door to the database: what a handler does with its scope."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from sqlmodel import col
+from todoservice_todos.models import Todo
+from todoservice_todos.queries import TodoQueries
+
+from todoservice import Conflict, InvalidRequest, NotFound, Scope, UnscopedStatement, uuid7
+from todoservice.database.client import NotOpen
+from todoservice.problems import ServiceUnavailable
+
+Scenario = Callable[[Scope, Scope], Awaitable[None]]
+Play = Callable[[Scenario], None]
+
+
+@pytest.fixture
+def play(app: FastAPI, user: UUID, other_user: UUID) -> Play:
+    """Return what runs a scenario with the scopes of two users, in the running app."""
+
+    def run(scenario: Scenario) -> None:
+        async def main() -> None:
+            async with app.router.lifespan_context(app):
+                await scenario(Scope(app.state.data, user), Scope(app.state.data, other_user))
+
+        asyncio.run(main())
+
+    return run
+
+
+def test_a_row_has_the_columns_as_attributes(play: Play) -> None:
+    """Plain values: no entity, no lazy loading, nothing to refresh."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        made = await mine.one(TodoQueries.create_todo, title="Buy milk")
+        read = await mine.one(TodoQueries.retrieve_todo, id=made.id)
+        assert (read.title, read.description, read.is_completed, read.user_id) == (
+            "Buy milk",
+            None,
+            False,
+            mine.user_id,
+        )
+        assert read == made
+        assert read.created_at.tzinfo is not None
+        with pytest.raises(AttributeError):
+            read.title = "Buy wine"
+
+    play(scenario)
+
+
+def test_a_row_of_another_user_is_not_there(play: Play) -> None:
+    """For reading, changing, deleting, counting and listing alike."""
+
+    async def scenario(mine: Scope, theirs: Scope) -> None:
+        made = await theirs.one(TodoQueries.create_todo, title="Theirs")
+        for statement in (TodoQueries.retrieve_todo, TodoQueries.update_todo, TodoQueries.delete_todo):
+            with pytest.raises(NotFound):
+                await mine.one(statement, id=made.id)
+        assert await mine.first(TodoQueries.retrieve_todo, id=made.id) is None
+        assert await mine.all(sa.select(Todo)) == []
+        assert (await mine.one(sa.select(sa.func.count()).select_from(Todo)))[0] == 0
+        assert await mine.execute(sa.delete(Todo)) == 0
+        assert await theirs.one(TodoQueries.retrieve_todo, id=made.id) == made
+
+    play(scenario)
+
+
+def test_one_raises_where_there_is_nothing(play: Play) -> None:
+    """A 404 for the client, in the same words as for another user's row."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        with pytest.raises(NotFound, match="There is nothing here under that id"):
+            await mine.one(TodoQueries.retrieve_todo, id=uuid7())
+        with pytest.raises(NotFound, match="There is nothing here under that id"):
+            await mine.one_json(TodoQueries.retrieve_todo, id=uuid7())
+
+    play(scenario)
+
+
+def test_execute_counts_the_rows_it_changed(play: Play) -> None:
+    """As the database counts them."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        for title in "abc":
+            await mine.execute(TodoQueries.create_todo, title=title)
+        assert await mine.execute(sa.update(Todo).where(col(Todo.title) != "b").values(is_completed=True)) == 2
+        assert len(await mine.all(sa.select(Todo).where(col(Todo.is_completed)))) == 2
+
+    play(scenario)
+
+
+def test_json_is_made_by_the_database(play: Play) -> None:
+    """Compact, `id` first and `user_id` last, and the same for one row as for many."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        one = await mine.one_json(TodoQueries.create_todo, title='"Grüße"\n\\')
+        todo = json.loads(bytes(one.body))
+        assert list(todo) == ["id", "title", "description", "is_completed", "created_at", "user_id"]
+        assert todo["title"] == '"Grüße"\n\\'
+        every = await mine.all_json(sa.select(Todo))
+        assert bytes(every.body) == b"[" + bytes(one.body) + b"]"
+        assert every.media_type == "application/json"
+
+    play(scenario)
+
+
+def test_json_of_nothing_is_an_empty_array(play: Play) -> None:
+    """Not null, as json_agg would say."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        assert (await mine.all_json(sa.select(Todo))).body == b"[]"
+
+    play(scenario)
+
+
+def test_a_transaction_is_kept_at_its_end(play: Play) -> None:
+    """And its statements see what those before them did."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        async with mine.transaction():
+            made = await mine.one(TodoQueries.create_todo, title="a")
+            await mine.one(TodoQueries.update_todo, id=made.id, title="b")
+        assert (await mine.one(TodoQueries.retrieve_todo, id=made.id)).title == "b"
+
+    play(scenario)
+
+
+def test_a_transaction_that_raises_is_undone(play: Play) -> None:
+    """Wholly, and its connection serves the next user rightly."""
+
+    async def scenario(mine: Scope, theirs: Scope) -> None:
+        made = await theirs.one(TodoQueries.create_todo, title="theirs")
+        with pytest.raises(RuntimeError, match="oops"):
+            async with mine.transaction():
+                await mine.one(TodoQueries.create_todo, title="a")
+                raise RuntimeError("oops")
+        assert await mine.all(sa.select(Todo)) == []
+        assert await theirs.all(sa.select(Todo)) == [made]
+
+    play(scenario)
+
+
+def test_a_statement_that_fails_undoes_its_transaction(play: Play) -> None:
+    """What came before it in the block too."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        with pytest.raises(Conflict):
+            async with mine.transaction():
+                made = await mine.one(TodoQueries.create_todo, title="a")
+                await mine.one(TodoQueries.create_todo, id=made.id, title="b")
+        assert await mine.all(sa.select(Todo)) == []
+
+    play(scenario)
+
+
+def test_a_transaction_confines_each_statement(play: Play) -> None:
+    """As outside of one."""
+
+    async def scenario(mine: Scope, theirs: Scope) -> None:
+        made = await theirs.one(TodoQueries.create_todo, title="theirs")
+        async with mine.transaction():
+            assert await mine.first(TodoQueries.retrieve_todo, id=made.id) is None
+            assert await mine.execute(sa.delete(Todo)) == 0
+
+    play(scenario)
+
+
+def test_transactions_do_not_nest(play: Play) -> None:
+    """The message says what to do instead."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        with pytest.raises(RuntimeError, match="in a transaction already: use one block"):
+            async with mine.transaction(), mine.transaction():
+                raise AssertionError
+
+    play(scenario)
+
+
+def test_a_cancelled_transaction_is_undone(play: Play) -> None:
+    """Its connection is not left open in the pool."""
+
+    async def scenario(mine: Scope, theirs: Scope) -> None:
+        async def cancelled() -> None:
+            async with mine.transaction():
+                await mine.one(TodoQueries.create_todo, title="a")
+                await mine.all(sa.select(sa.func.pg_sleep(30)))
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(cancelled(), 0.5)
+        for _ in range(12):
+            assert await theirs.all(sa.select(Todo)) == []
+        assert await mine.all(sa.select(Todo)) == []
+
+    play(scenario)
+
+
+def test_an_id_of_another_users_row_is_free(play: Play) -> None:
+    """The owner is part of the key, so a collision cannot happen and nothing can be learnt from one."""
+
+    async def scenario(mine: Scope, theirs: Scope) -> None:
+        made = await theirs.one(TodoQueries.create_todo, title="theirs")
+        assert (await mine.one(TodoQueries.create_todo, id=made.id, title="mine")).title == "mine"
+        with pytest.raises(Conflict):
+            await mine.one(TodoQueries.create_todo, id=made.id, title="again")
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("title", ["a\0b", "\ud800"])
+def test_a_text_that_cannot_be_stored_is_the_clients_fault(play: Play, title: str) -> None:
+    """Also where a feature's own schema let it through."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        with pytest.raises(InvalidRequest):
+            await mine.one(TodoQueries.create_todo, title=title)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("title", ["", "x" * 256])
+def test_limits_are_the_databases_too(play: Play, title: str) -> None:
+    """A CHECK constraint stands behind the schema."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        with pytest.raises(InvalidRequest):
+            await mine.one(TodoQueries.create_todo, title=title)
+
+    play(scenario)
+
+
+def test_a_runaway_statement_is_ended(app: FastAPI, user: UUID) -> None:
+    """By the time limit that travels with it; the client reads 503."""
+    object.__setattr__(app.state.data, "statement_timeout", 0.2)
+
+    async def main() -> None:
+        async with app.router.lifespan_context(app):
+            with pytest.raises(ServiceUnavailable, match="The database took too long to answer"):
+                await Scope(app.state.data, user).all(sa.select(sa.func.pg_sleep(30)))
+
+    asyncio.run(main())
+
+
+def test_a_statement_that_cannot_be_confined_is_refused(play: Play) -> None:
+    """Before it reaches the database."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        with pytest.raises(UnscopedStatement, match="is a TextClause"):
+            await mine.all(sa.text("SELECT * FROM todoservice.todos"))
+
+    play(scenario)
+
+
+def test_many_statements_at_once_answer_each_its_own(play: Play) -> None:
+    """Users alternate over the pool's connections, and nothing sticks to one."""
+
+    async def scenario(mine: Scope, theirs: Scope) -> None:
+        await mine.one(TodoQueries.create_todo, title="mine")
+        await theirs.one(TodoQueries.create_todo, title="theirs")
+        every = await asyncio.gather(*(scope.one(sa.select(Todo)) for scope in (mine, theirs) * 50))
+        assert [row.title for row in every] == ["mine", "theirs"] * 50
+
+    play(scenario)
+
+
+def test_without_the_lifespan_the_scope_says_so(app: FastAPI, user: UUID) -> None:
+    """In one line, with what to do."""
+    with pytest.raises(NotOpen) as refused:
+        asyncio.run(Scope(app.state.data, user).all(sa.select(Todo)))
+    assert str(refused.value) == (
+        "the database is not open on this event loop: run the app's lifespan first "
+        "(a server does; in a test, `with TestClient(app):`)"
+    )
