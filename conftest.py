@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from todoservice import Settings, create_app, plugins, uuid7
 from todoservice.database import embedded
 from todoservice.migrations import runner
+from todoservice.plugins import Host
 from todoservice.testing import factories
 
 SERVER = "TODOSERVICE_TEST_DATABASE_URL"
@@ -74,7 +75,8 @@ def _administer(url: URL, statement: sql.Composed) -> None:
 def template(server_url: str) -> Iterator[str]:
     """Return the URL of a database that is migrated and that nobody connects to."""
     with database(server_url) as url:
-        runner.upgrade(make_url(url).set(drivername="postgresql+psycopg2"), plugins.discover())
+        found = [feature.plugin for feature in Host(plugins.discover()).features]
+        runner.upgrade(make_url(url).set(drivername="postgresql+psycopg2"), found)
         yield url
 
 

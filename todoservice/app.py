@@ -1,6 +1,5 @@
 """The app factory: settings, plugins, database, routes."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,6 +20,7 @@ from todoservice.database.source import Source
 from todoservice.identity import Identity, header_user
 from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
 from todoservice.plugins import Feature, Host, Plugin, PluginError
+from todoservice.problems import ServiceUnavailable
 from todoservice.scope import Data
 from todoservice.settings import Settings
 from todoservice.statements import Statements, UnscopedStatement
@@ -42,13 +42,15 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     settings = settings or Settings.load()
     host = Host(plugin_host.discover() if plugins is None else plugin_host.of(plugins))
     features = host.features
+    ordered = [feature.plugin for feature in features]
+    migrations.heads(ordered)
     source = Source(settings)
-    database = _database(settings, source, host.plugins)
+    database = _database(settings, source, ordered)
     app = FastAPI(
         title="todoservice",
         version=todoservice.__version__,
         summary="Rows that have an owner.",
-        lifespan=_lifespan(source, database, host.plugins),
+        lifespan=_lifespan(source, database),
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
@@ -86,7 +88,19 @@ def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> 
     def verify(connection: Connection) -> None:
         migrations.verify(connection, plugins)
 
-    return Database(engine, verify)
+    def migrate() -> None:
+        from todoservice.migrations import runner  # noqa: PLC0415 - Alembic takes longer to import than all the rest
+
+        try:
+            applied = runner.upgrade(source.migration_url, plugins)
+        except runner.DatabaseUnreachable as error:
+            raise ServiceUnavailable from error
+        except runner.MigrationError as error:
+            raise NotReady(str(error)) from error
+        for revision in applied:
+            logger.info("Migrated %s", revision)
+
+    return Database(engine, verify, migrate if source.migrates else None)
 
 
 def _statements(features: Iterable[Feature], database: Database) -> Statements:
@@ -117,16 +131,12 @@ def _mount(app: FastAPI, feature: Feature, identity: Identity) -> None:
     )
 
 
-def _lifespan(
-    source: Source, database: Database, plugins: Sequence[Plugin]
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(source: Source, database: Database) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _speak()
         try:
             async with source.held_async():
-                if source.migrates:
-                    await asyncio.to_thread(_migrate, source, plugins)
                 await database.open()
                 try:
                     yield
@@ -145,10 +155,3 @@ def _speak() -> None:
         handler.setFormatter(logging.Formatter("%(levelname)s:     %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
-
-
-def _migrate(source: Source, plugins: Sequence[Plugin]) -> None:
-    from todoservice.migrations import runner  # noqa: PLC0415 - Alembic takes longer to import than all the rest
-
-    for revision in runner.upgrade(source.migration_url, plugins):
-        logger.info("Migrated %s", revision)

@@ -17,7 +17,7 @@ def is_uuid(text: str) -> bool:
 
 def _hyphenated(value: Any) -> Any:
     if isinstance(value, str) and not is_uuid(value):
-        msg = "a UUID is written as 8-4-4-4-12 hexadecimal digits"
+        msg = "A UUID is written as 8-4-4-4-12 hexadecimal digits"
         raise ValueError(msg)
     return value
 
@@ -28,7 +28,7 @@ Id = Annotated[UUID, BeforeValidator(_hyphenated)]
 
 def _storable(text: str) -> str:
     if "\0" in text:
-        msg = "the character U+0000 cannot be stored"
+        msg = "The character U+0000 cannot be stored"
         raise ValueError(msg)
     return text
 
@@ -40,10 +40,13 @@ Text = Annotated[
 ]
 """A string that PostgreSQL can store: no U+0000. (Lone surrogates, which are no Unicode, pydantic refuses itself.)"""
 
+# Unicode's White_Space, which pydantic strips. `\s` means another set to each who reads the schema.
+_WHITE: Final = r"\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+
 Line = Annotated[
     Text,
     StringConstraints(strip_whitespace=True, min_length=1),
-    Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\u0000\u0085\s][^\u0000]*$"}),
+    Field(json_schema_extra={"pattern": rf"^[^\u0000]*[^\u0000{_WHITE}][^\u0000]*$"}),
 ]
 """A text that is not blank: white space at both ends is taken off."""
 
@@ -55,6 +58,6 @@ def _rfc3339(instant: datetime) -> str:
 Timestamp = Annotated[
     datetime,
     PlainSerializer(_rfc3339, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"}),
 ]
 """An instant, written as RFC 3339 in UTC with six digits and `Z`."""

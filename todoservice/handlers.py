@@ -8,7 +8,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from todoservice.identity import Identity
+from todoservice.identity import USER_ID, Identity
 from todoservice.problems import BodyTooLarge, InvalidRequest, Problem, http_problem, validation_problem
 
 
@@ -21,18 +21,22 @@ def install(app: FastAPI, identity: Identity) -> None:
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         return await _after_identity(request, identity) or validation_problem(error)
 
+    async def on_invalid_request(request: Request, error: InvalidRequest) -> Response:
+        return await _after_identity(request, identity) or error.response()
+
     async def on_http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 405:  # noqa: PLR2004 - RFC 9110, section 15.5.6
             return http_problem(HTTPException(405, headers={"Allow": ", ".join(_allowed(request))}))
         if error.status_code == BodyTooLarge.status:
             return await _after_identity(request, identity) or BodyTooLarge().response()
-        if isinstance(error.__cause__, ValueError | RecursionError):  # FastAPI could not parse the body
-            invalid = InvalidRequest(("body", f"This is not JSON in UTF-8: {type(error.__cause__).__name__}"))
-            return await _after_identity(request, identity) or invalid.response()
+        unreadable = _unreadable(request, error)
+        if unreadable is not None:
+            return await _after_identity(request, identity) or unreadable.response()
         return http_problem(error)
 
     handlers: dict[type[Exception], Any] = {
         Problem: on_problem,
+        InvalidRequest: on_invalid_request,
         RequestValidationError: on_invalid,
         HTTPException: on_http,
     }
@@ -45,6 +49,22 @@ async def _after_identity(request: Request, identity: Identity) -> Response | No
         await identity.check(request)
     except Problem as problem:
         return problem.response()
+    except HTTPException as error:  # as FastAPI's own security dependencies raise
+        return http_problem(error)
+    return None
+
+
+def _unreadable(request: Request, error: HTTPException) -> InvalidRequest | None:
+    """Return what to say of a body that FastAPI could not parse, which it tries before it asks who is asking."""
+    if USER_ID in request.scope:
+        return None
+    match error.__cause__:
+        case UnicodeDecodeError():
+            return InvalidRequest(("body", "This is not JSON: it is not UTF-8"))
+        case RecursionError():
+            return InvalidRequest(("body", "This is nested too deeply"))
+        case ValueError():
+            return InvalidRequest(("body", "This holds a number of too many digits"))
     return None
 
 

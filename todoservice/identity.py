@@ -32,6 +32,8 @@ async def header_user(
     ],
 ) -> UUID:
     """Take the header's word for it."""
+    # White space around a field's value is not a part of it (RFC 9110, section 5.5), but some servers leave it there.
+    user_id = user_id.strip(" \t")
     if len(request.headers.getlist(HEADER)) != 1 or not is_uuid(user_id):
         raise InvalidUserContext
     return UUID(user_id)

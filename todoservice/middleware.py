@@ -46,7 +46,8 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:
-            logger.exception("%s %s failed, request id %s", scope["method"], scope["path"], request_id)
+            # The path is quoted: it may hold a line break.
+            logger.exception("%s %r failed, request id %s", scope["method"], scope["path"], request_id)
             if started:
                 raise
             await ServerError(request_id=request_id).response()(scope, receive, send_with_id)
@@ -74,8 +75,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length", "")
-        announced, received = int(length) if length.isdecimal() else 0, 0
+        announced, received = _announced(Headers(scope=scope).get("content-length", "")), 0
 
         async def limited() -> Message:
             nonlocal received
@@ -86,6 +86,13 @@ class BodyLimit:
             return message
 
         await self.app(scope, limited, send)
+
+
+def _announced(length: str) -> int:
+    """Return the bytes that a `Content-Length` announces. Python reads no number of more than 4300 digits."""
+    if len(length) > len(str(sys.maxsize)):
+        return sys.maxsize
+    return int(length) if length.isdecimal() else 0
 
 
 class CannotStart(Exception):

@@ -7,7 +7,7 @@ from secrets import randbits
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, text
 from sqlmodel import Field, SQLModel
 
 SCHEMA: Final = "todoservice"
@@ -82,7 +82,9 @@ class User(_Base, table=True):
     __tablename__ = "users"
 
     id: UUID = Field(primary_key=True)
-    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    created_at: datetime = Field(
+        default_factory=lambda: datetime.now(UTC), sa_column_kwargs={"server_default": text("now()")}
+    )
 
 
 class Owned(_Base):

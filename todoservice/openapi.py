@@ -24,6 +24,8 @@ def install(app: FastAPI) -> None:
         components["headers"] = {REQUEST_ID: _REQUEST_ID}
         for path in document["paths"].values():
             for operation in path.values():
+                if "requestBody" not in operation:  # nobody reads it, so nobody refuses it
+                    operation["responses"].pop(str(problems.BodyTooLarge.status.value), None)
                 for response in operation["responses"].values():
                     response.setdefault("headers", {})[REQUEST_ID] = {"$ref": f"#/components/headers/{REQUEST_ID}"}
         return document

@@ -3,11 +3,13 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from dataclasses import dataclass
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from fastapi import Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from todoservice.fields import is_uuid
 from todoservice.problems import InvalidRequest
@@ -22,9 +24,19 @@ Item = TypeVar("Item")
 class Page(BaseModel, Generic[Item]):
     """A page of a list."""
 
+    model_config = ConfigDict(extra="forbid")
+
     items: list[Item]
     count: Annotated[int, Field(description="How many items this page has.", ge=0)]
     next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last.")]
+
+
+def _decimal(value: Any) -> Any:
+    """Refuse what pydantic also takes for an integer: signs, spaces, underscores, `5.0`."""
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
+        msg = "Input should be a number in decimal digits"
+        raise ValueError(msg)
+    return value
 
 
 @dataclass(frozen=True)
@@ -35,17 +47,49 @@ class PageRequest:
     """
 
     request: Request
-    limit: Annotated[int, Query(ge=1, le=LIMIT, description="The most items this page may have.")] = LIMIT
-    cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before this one.")] = None
+    limit: Annotated[
+        int,
+        BeforeValidator(_decimal),
+        Query(ge=1, le=LIMIT, description="The most items this page may have."),
+    ] = LIMIT
+    cursor: Annotated[
+        str | SkipJsonSchema[None],
+        Query(
+            description="The `next_cursor` of the page before this one.",
+            json_schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
+        ),
+    ] = None
+
+    responses: ClassVar[dict[int | str, dict[str, Any]]] = {
+        200: {
+            "headers": {
+                "Link": {
+                    "description": 'The next page, with `rel="next"` (RFC 8288). Absent on the last.',
+                    "schema": {"type": "string"},
+                }
+            }
+        }
+    }
+    """The OpenAPI declaration of what a page's response has besides its body: `@router.get(responses=...)`."""
+
+    def __post_init__(self) -> None:
+        """Refuse a parameter that is given twice, since nothing says which is meant."""
+        twice = [name for name in ("limit", "cursor") if len(self.request.query_params.getlist(name)) > 1]
+        if twice:
+            raise InvalidRequest(*((f"query.{name}", "This is given more than once") for name in twice))
 
     def before(self, name: str) -> UUID:
         """Return the id that every row of this page is older than. Raises InvalidRequest for another list's cursor."""
         return _START if self.cursor is None else _read(name, self.cursor)
 
     def link(self, following: str) -> str:
-        """Return the `Link` to the next page (RFC 8288): this request with another cursor."""
-        query = self.request.url.include_query_params(limit=self.limit, cursor=following).query
-        return f'<{self.request.url.path}?{query}>; rel="next"'
+        """Return the `Link` to the next page (RFC 8288): this request with another cursor.
+
+        Not read from `request.url`, which fails for a query that is not UTF-8.
+        """
+        kept = [pair for pair in self.request.query_params.multi_items() if pair[0] not in {"limit", "cursor"}]
+        query = urlencode([*kept, ("limit", self.limit), ("cursor", following)])
+        return f'<{quote(self.request.scope["path"])}?{query}>; rel="next"'
 
 
 def cursor(name: str, last: UUID) -> str:

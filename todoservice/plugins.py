@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -47,12 +46,6 @@ class Plugin:
     def __str__(self) -> str:
         """Name the plugin as an operator knows it."""
         return f"{self.name} ({self.distribution or f'module {self.module.__name__}'})"
-
-    @property
-    def migrations(self) -> Path | None:
-        """The folder of the plugin's migrations, or None where it has none."""
-        folder = Path(inspect.getfile(self.module)).parent / "migrations"
-        return folder if folder.is_dir() else None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Final
@@ -13,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 MEDIA_TYPE: Final = "application/problem+json"
+FAULTS: Final = 100
+"""The most field errors that an answer lists: a body of 1 MiB has room for 90,000."""
 
 logger = logging.getLogger("todoservice")
 
@@ -121,7 +124,9 @@ class InvalidRequest(Problem):
 
     def __init__(self, *faults: tuple[str, str]) -> None:
         """Take each fault as (field, message)."""
-        super().__init__(field_errors=[{"field": field, "message": message} for field, message in faults])
+        listed = [{"field": field, "message": message} for field, message in faults[:FAULTS]]
+        shortened = f"The request is not valid: see field_errors, the first {FAULTS} of {len(faults)} faults."
+        super().__init__(shortened if len(faults) > FAULTS else "", field_errors=listed)
 
 
 class Conflict(Problem):
@@ -152,10 +157,17 @@ class ServiceUnavailable(Problem):
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
-_CODES: Final = {
-    404: ("NOT_FOUND", "There is nothing at this path."),
-    405: ("METHOD_NOT_ALLOWED", "This method is not allowed here: see the header Allow."),
-    413: (BodyTooLarge.error_code, BodyTooLarge.default),
+_CODES: Final = {401: "UNAUTHENTICATED", 413: "BODY_TOO_LARGE", 500: "SERVER_ERROR"}
+"""The error codes that are not the reason phrase in capitals."""
+_PHRASES: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+_DETAILS: Final = {
+    404: "There is nothing at this path.",
+    405: "This method is not allowed here: see the header Allow.",
 }
 
 
@@ -171,19 +183,26 @@ def render(
         "error_code": error_code,
         **members,
     }
-    # ASCII, since the words may quote a client's lone surrogate, which UTF-8 cannot carry.
-    return Response(json.dumps(body), status, headers, MEDIA_TYPE)
+    # The words may quote a client's lone surrogate, which no JSON parser need accept (RFC 8259, section 8.2).
+    content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+    return Response(content, status, headers, MEDIA_TYPE)
 
 
 def _phrase(status: int) -> str:
-    """Return the status's reason phrase (RFC 9110, section 15): Python before 3.13 has two of an older RFC."""
-    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status) or HTTPStatus(status).phrase
+    """Return the status's reason phrase (RFC 9110, section 15): Python before 3.13 has four of an older RFC."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def http_problem(error: HTTPException) -> Response:
     """Return Starlette's own exception as a problem: unknown paths and methods, and what a feature raises."""
-    code, detail = _CODES.get(error.status_code, (HTTPStatus(error.status_code).name, str(error.detail)))
-    return render(error.status_code, code, detail, headers=error.headers)
+    status, detail = error.status_code, str(error.detail)
+    if status == InvalidRequest.status:
+        return InvalidRequest(("request", detail)).response()
+    phrase = _phrase(status)
+    if detail in {phrase, HTTPStatus(status).phrase}:
+        detail = _DETAILS.get(status, detail)
+    code = _CODES.get(status, re.sub("[^A-Z]+", "_", phrase.upper()))
+    return render(status, code, detail, headers=error.headers)
 
 
 def validation_problem(error: RequestValidationError) -> Response:
@@ -193,9 +212,18 @@ def validation_problem(error: RequestValidationError) -> Response:
 
 def _field_error(fault: Mapping[str, Any]) -> tuple[str, str]:
     location: Sequence[str | int] = fault["loc"]
-    if fault["type"] == "json_invalid":
-        return "body", f"This is not JSON: {fault['ctx']['error']} at character {location[-1]}"
-    return ".".join(map(str, location)), str(fault["msg"]).removeprefix("Value error, ")
+    field, message = ".".join(map(str, location)), str(fault["msg"]).removeprefix("Value error, ")
+    match fault["type"]:
+        case "json_invalid":
+            return "body", f"This is not JSON: {fault['ctx']['error'].removesuffix(' at')} at character {location[-1]}"
+        case "model_attributes_type" if isinstance(fault["input"], bytes):
+            return field, "This was not read: send JSON, and say so with Content-Type: application/json"
+        case "model_attributes_type":
+            return field, "Input should be an object"
+        case "too_long" | "too_short" if isinstance(fault["input"], str):
+            # pydantic's words for a length that is checked after a validator: it cannot know what it counts.
+            return field, message.replace(" item", " character")
+    return field, message
 
 
 def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:

@@ -60,3 +60,10 @@ def test_what_is_no_url_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(BadDatabaseURL, match="write postgresql://USER") as refused:
         parse_url(text)
     assert "secret" not in str(refused.value)
+
+
+def test_an_at_sign_in_the_password_is_told() -> None:
+    """Else a part of the password would be taken for the host, and shown."""
+    with pytest.raises(BadDatabaseURL) as refused:
+        parse_url("postgresql://u:p@ss@host/db")
+    assert str(refused.value) == "has an @ in its password: write %40 for it"

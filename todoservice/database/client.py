@@ -29,11 +29,18 @@ class NotOpen(RuntimeError):
 class Database:
     """The pool of one app. It opens on the running loop, by the app's lifespan, and is used on that loop only."""
 
-    def __init__(self, engine: AsyncEngine, verify: Callable[[Connection], None]) -> None:
-        """`verify` looks at the database before the first statement is served; it raises NotReady."""
+    def __init__(
+        self, engine: AsyncEngine, verify: Callable[[Connection], None], mend: Callable[[], None] | None = None
+    ) -> None:
+        """`verify` looks at the database before the first statement is served; it raises NotReady.
+
+        `mend`, where there is one, is then called in a thread, and `verify` asked again.
+        """
         self.engine = engine
         self._verify = verify
+        self._mend = mend
         self._verified = False
+        self._verifying: asyncio.Lock
         self._loop: asyncio.AbstractEventLoop | None = None
         self.reached: bool | None = None
         """The outcome of the last statement: None before the first."""
@@ -43,7 +50,7 @@ class Database:
 
         Raises NotReady.
         """
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._verifying = asyncio.get_running_loop(), asyncio.Lock()
         try:
             await self.verify()
         except ServiceUnavailable as error:
@@ -56,8 +63,17 @@ class Database:
 
     async def verify(self) -> None:
         """Ask the database whether it can be served from. Raises ServiceUnavailable or NotReady."""
-        await self._run("", self._verify)
-        self._verified = True
+        async with self._verifying:
+            if self._verified and self.reached:
+                return
+            try:
+                await self._run("", self._verify)
+            except NotReady:
+                if self._mend is None:
+                    raise
+                await asyncio.to_thread(self._mend)
+                await self._run("", self._verify)
+            self._verified = True
 
     async def ready(self) -> bool:
         """Say whether the service can answer: from the last statement's outcome, asking only where that was bad."""

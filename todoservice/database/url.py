@@ -28,6 +28,9 @@ def parse_url(text: str) -> URL:
     if url.drivername not in SPELLINGS:
         msg = f"names the driver {url.drivername!r}, and the service speaks psycopg2 only: {_WRITE}"
         raise BadDatabaseURL(msg)
+    if url.host and "@" in url.host:
+        msg = "has an @ in its password: write %40 for it"
+        raise BadDatabaseURL(msg)
     if not url.database:
         msg = f"names no database: {_WRITE}"
         raise BadDatabaseURL(msg)

@@ -21,11 +21,11 @@ async def create_todo(todo: TodoCreate, scope: CurrentScope, request: Request) -
     """Create a todo."""
     new_id = uuid7()
     response = await scope.one_json(TodoQueries.create_todo, id=new_id, **todo.model_dump())
-    response.headers["Location"] = f"{request.url.path}/{new_id}"
+    response.headers["Location"] = f"{request.scope['path']}/{new_id}"
     return response
 
 
-@router.get("", response_model=Page[TodoRead])
+@router.get("", response_model=Page[TodoRead], responses=PageRequest.responses)
 async def list_todos(page: Annotated[PageRequest, Depends()], scope: CurrentScope) -> Response:
     """List the user's todos, newest first."""
     return await scope.page_json(TodoQueries.list_todos, page)

@@ -37,6 +37,7 @@ class TodoRead(BaseModel):
     """A todo."""
 
     model_config = ConfigDict(
+        extra="forbid",
         json_schema_extra={
             "examples": [
                 {
@@ -46,7 +47,7 @@ class TodoRead(BaseModel):
                     "user_id": "9f0c3ab2-1f5e-4c7e-9d2f-6a1b7c1de001",
                 }
             ]
-        }
+        },
     )
 
     id: Id
