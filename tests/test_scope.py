@@ -171,6 +171,17 @@ def test_a_transaction_confines_each_statement(play: Play) -> None:
     play(scenario)
 
 
+def test_statements_of_a_transaction_wait_for_each_other(play: Play) -> None:
+    """However the block runs them: a connection has one at a time."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        async with mine.transaction():
+            await asyncio.gather(*(mine.one(TodoQueries.create_todo, title=title) for title in "abc"))
+        assert {row.title for row in await mine.all(sa.select(Todo))} == set("abc")
+
+    play(scenario)
+
+
 def test_transactions_do_not_nest(play: Play) -> None:
     """The message says what to do instead."""
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
 
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
@@ -26,17 +26,11 @@ Id = Annotated[UUID, BeforeValidator(_hyphenated)]
 """A UUID, read in the 8-4-4-4-12 form only."""
 
 
-def _storable(text: str) -> str:
-    if "\0" in text:
-        msg = "The character U+0000 cannot be stored"
-        raise ValueError(msg)
-    return text
-
-
+# A pattern and not a validator, so that a feature's max_length counts what is left after stripping.
 Text = Annotated[
     str,
-    AfterValidator(_storable),
-    Field(description="Neither U+0000 nor a lone surrogate.", json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+    StringConstraints(pattern=r"^[^\u0000]*$"),
+    Field(description="Neither U+0000 nor a lone surrogate."),
 ]
 """A string that PostgreSQL can store: no U+0000. (Lone surrogates, which are no Unicode, pydantic refuses itself.)"""
 

@@ -25,7 +25,7 @@ def install(app: FastAPI) -> None:
         for path in document["paths"].values():
             for operation in path.values():
                 if "requestBody" not in operation:  # nobody reads it, so nobody refuses it
-                    operation["responses"].pop(str(problems.BodyTooLarge.status.value), None)
+                    operation["responses"].pop(str(int(problems.BodyTooLarge.status)), None)
                 for response in operation["responses"].values():
                     response.setdefault("headers", {})[REQUEST_ID] = {"$ref": f"#/components/headers/{REQUEST_ID}"}
         return document

@@ -49,8 +49,8 @@ class PageRequest:
     request: Request
     limit: Annotated[
         int,
-        BeforeValidator(_decimal),
         Query(ge=1, le=LIMIT, description="The most items this page may have."),
+        BeforeValidator(_decimal),
     ] = LIMIT
     cursor: Annotated[
         str | SkipJsonSchema[None],

@@ -220,9 +220,8 @@ def _field_error(fault: Mapping[str, Any]) -> tuple[str, str]:
             return field, "This was not read: send JSON, and say so with Content-Type: application/json"
         case "model_attributes_type":
             return field, "Input should be an object"
-        case "too_long" | "too_short" if isinstance(fault["input"], str):
-            # pydantic's words for a length that is checked after a validator: it cannot know what it counts.
-            return field, message.replace(" item", " character")
+        case "string_pattern_mismatch" if "\0" in fault["input"]:
+            return field, "The character U+0000 cannot be stored"
     return field, message
 
 

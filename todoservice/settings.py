@@ -92,12 +92,14 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, values: Mapping[str, Any] | None = None) -> Self:
-        """Read the environment, with `values` in place of what they name.
+        """Read the environment, with `values`, by the names of the fields, in place of what they name.
 
         Raises InvalidSettings, one line for each fault.
         """
+        fields = cls.model_fields
+        given = {str(fields[name].validation_alias or name): value for name, value in (values or {}).items()}
         try:
-            return cls(**(values or {}))
+            return cls(**given)
         except ValidationError as error:
             raise InvalidSettings("\n".join(_line(fault) for fault in error.errors(include_url=False))) from None
 

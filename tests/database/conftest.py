@@ -4,10 +4,9 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from asking import LOOPS, Run, runner
+from edge import Edge
 from sqlalchemy import URL, make_url
-
-from tests.database.asking import LOOPS, Run, runner
-from tests.database.edge import Edge
 
 
 @pytest.fixture(params=LOOPS)

@@ -5,12 +5,11 @@ from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
+from asking import SET, SLEEP, Run, ask, backend, engine, execute, raw, work
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import greenlet_spawn
-
-from tests.database.asking import SET, SLEEP, Run, ask, backend, engine, execute, raw, work
 
 
 def test_cancelled_query(run: Run, url: URL) -> None:

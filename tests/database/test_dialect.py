@@ -1,7 +1,6 @@
 """The dialect's connections and cursors: one message a statement, one door for all, and what an error leaves behind."""
 
 import asyncio
-import enum
 import io
 import threading
 from typing import Any
@@ -12,13 +11,11 @@ import psycopg2.extensions
 import psycopg2.extras
 import pytest
 import sqlalchemy as sa
+from asking import SEEN, SET, SLEEP, Run, ask, backend, engine, execute, raw, work
+from edge import Edge
 from psycopg2 import sql
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
-
-from tests.database.asking import SEEN, SET, SLEEP, Run, ask, backend, engine, execute, raw, work
-from tests.database.edge import Edge
-from todoservice.database.dialect import execute_compiled
 
 
 def test_prefix_travels_along(run: Run, edge: Edge) -> None:
@@ -89,48 +86,6 @@ def test_sqlalchemy_executemany(run: Run, url: URL) -> None:
 
         async with engine(url) as pool:
             assert await work(pool, do) == 6
-
-    run(main())
-
-
-class Colour(enum.Enum):
-    """A type that psycopg2 knows nothing of."""
-
-    RED = "r"
-
-
-def test_compiled_statement(run: Run, url: URL) -> None:
-    """A statement compiled once is executed as it is, its parameters and its rows converted."""
-    colour = sa.Enum(Colour, native_enum=False, values_callable=lambda members: [member.value for member in members])
-    statement = sa.select(
-        sa.bindparam("colour", type_=colour).label("colour"), sa.bindparam("n", type_=sa.Integer).label("n")
-    )
-
-    async def main() -> None:
-        async with engine(url) as pool:
-            compiled = statement.compile(dialect=pool.dialect)
-            values = {"colour": Colour.RED, "n": 5}
-            row = await work(pool, lambda connection: execute_compiled(connection, compiled, values).one())
-            assert (row.colour, row.n) == (Colour.RED, 5)
-
-    run(main())
-
-
-def test_compiled_insert(run: Run, url: URL) -> None:
-    """So is one that changes rows and returns them."""
-    table = sa.Table("numbers", sa.MetaData(), sa.Column("n", sa.Integer), prefixes=["TEMPORARY"])
-    statement = sa.insert(table).values(n=sa.bindparam("given")).returning(table)
-
-    async def main() -> None:
-        async with engine(url) as pool:
-            compiled = statement.compile(dialect=pool.dialect)
-
-            def do(connection: Connection) -> None:
-                table.create(connection)
-                result = execute_compiled(connection, compiled, {"given": 5})
-                assert (result.rowcount, result.all()) == (1, [(5,)])
-
-            await work(pool, do)
 
     run(main())
 
@@ -251,7 +206,7 @@ def test_cut_connection(run: Run, edge: Edge) -> None:
 
 
 def test_fatal_error_in_any_language(run: Run, url: URL) -> None:
-    """An error that ends the connection is known by its severity, not by its English."""
+    """A connection that the server ended is known by its state, not by the server's English."""
 
     async def main() -> None:
         def do(connection: Connection) -> None:

@@ -260,7 +260,7 @@ def test_a_child_does_not_prolong_a_lease(made: Path) -> None:
 
 def test_a_path_too_long_for_a_socket(place: Path) -> None:
     """The socket moves to a short directory, which other processes find and the last to leave removes."""
-    data_dir = place / ("a directory's name, with $HOME and `that`" * 3)
+    data_dir = place / ("a directory's name, with spaces; and more " * 3)
     with acquire(data_dir) as lease, python(ADD_ROW, data_dir) as worker:
         hear(worker)
         assert ask(lease, "SELECT count(*) FROM visit") == 1

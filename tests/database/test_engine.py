@@ -4,12 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from asking import Run, ask, backend, engine, raw, ticking, work
+from edge import Edge
 from sqlalchemy import URL
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tests.database.asking import Run, ask, backend, engine, raw, ticking, work
-from tests.database.edge import Edge
 from todoservice.database.engine import build_engine
 
 # The pool
@@ -75,6 +75,17 @@ def test_dispose(run: Run, url: URL) -> None:
                 pass
 
     run(main())
+    run(main())
+
+
+def test_fewest_connections(run: Run, url: URL) -> None:
+    """Statements that come one after another keep to one connection, so that the others can age."""
+
+    async def main() -> None:
+        async with engine(url, pool_size=3) as pool:
+            await fill(pool, 3)
+            assert len({await backend(pool) for _ in range(6)}) == 1
+
     run(main())
 
 
@@ -152,6 +163,18 @@ def test_password_stays_hidden(url: URL) -> None:
     """Neither the engine nor its URL shows the password."""
     pool = build_engine(url.set(password="pass-word"))
     assert "pass-word" not in f"{pool!r} {pool.url} {pool.sync_engine.pool!r}"
+
+
+def test_values_stay_hidden(url: URL) -> None:
+    """A failed statement's error shows its text, and none of the values that came with it."""
+
+    async def main() -> None:
+        async with engine(url) as pool:
+            with pytest.raises(DBAPIError) as caught:
+                await ask(pool, "SELECT length(CAST(:word AS text)) / 0", word="pass-word")
+            assert "pass-word" not in str(caught.value)
+
+    asyncio.run(main())
 
 
 # Lost connections

@@ -11,11 +11,11 @@ from unittest import mock
 import psycopg2
 import pytest
 import sqlalchemy as sa
+from asking import SLEEP, Run, ask, engine, resolve, ticking
+from edge import Edge
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
 
-from tests.database.asking import SLEEP, Run, ask, engine, resolve, ticking
-from tests.database.edge import Edge
 from todoservice.database.libpq import install_wait, locate
 
 

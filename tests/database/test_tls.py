@@ -7,11 +7,10 @@ from unittest import mock
 
 import pytest
 import trustme
+from asking import Run, backend, engine, resolve
+from edge import Edge
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
-
-from tests.database.asking import Run, backend, engine, resolve
-from tests.database.edge import Edge
 
 
 @pytest.fixture(scope="module")

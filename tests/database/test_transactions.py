@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
+import psycopg2
 import pytest
 import sqlalchemy as sa
+from asking import SEEN, SET, Run, ask, engine, execute, raw, work
+from edge import Edge
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InternalError
-
-from tests.database.asking import SEEN, SET, Run, ask, engine, execute, raw, work
-from tests.database.edge import Edge
 
 
 def transact(edge: Edge, run: Run, do: Any) -> None:
@@ -80,6 +80,19 @@ def test_failed_transaction(run: Run, edge: Edge, statement: str, before: int) -
     transact(edge, run, do)
     assert "COMMIT" not in edge.statements
     assert "SELECT 2" not in edge.statements
+
+
+def test_transaction_ended_by_hand(run: Run, edge: Edge) -> None:
+    """After a statement that ends the transaction itself, none is run without the prefix."""
+
+    def do(connection: Connection) -> None:
+        with raw(connection).cursor() as cursor:
+            cursor.execute("COMMIT")
+            with pytest.raises(psycopg2.InternalError, match="let its error end the block"):
+                cursor.execute("SELECT 2")
+
+    transact(edge, run, do)
+    assert edge.statements[:-1] == ["BEGIN;" + SET + "COMMIT"]
 
 
 def test_transaction_cancelled(run: Run, edge: Edge) -> None:

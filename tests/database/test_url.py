@@ -54,7 +54,9 @@ def test_another_driver_is_refused(driver: str) -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "secret", "://secret", "postgresql://u:secret@h:port/db", "postgresql://u:secret@h"])
+@pytest.mark.parametrize(
+    "text", ["", "secret", "://secret", "postgresql://u:secret@h:port/db", "postgresql://u:secret@h"]
+)
 def test_what_is_no_url_is_refused_without_being_shown(text: str) -> None:
     """The text may hold a password, so the message does not quote it."""
     with pytest.raises(BadDatabaseURL, match="write postgresql://USER") as refused:

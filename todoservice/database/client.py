@@ -161,11 +161,13 @@ class Transaction:
         """Hold `connection` of `database`."""
         self._database = database
         self._connection = connection
+        self._turn = asyncio.Lock()
 
     async def run(self, work: Callable[[Connection], Result]) -> Result:
-        """Do `work` in the transaction. Raises the Problem that stands for what went wrong."""
-        with self._database._told():  # noqa: SLF001 - a part of it
-            return await greenlet_spawn(work, self._connection)
+        """Do `work` in the transaction, one after the other. Raises the Problem that stands for what went wrong."""
+        async with self._turn:
+            with self._database._told():  # noqa: SLF001 - a part of it
+                return await greenlet_spawn(work, self._connection)
 
 
 def _scoped(connection: Connection) -> ScopedConnection:

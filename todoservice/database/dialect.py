@@ -15,11 +15,10 @@ from typing import Any, Final, NoReturn, TypeAlias
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
-import sqlalchemy as sa
-from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 from psycopg2.sql import Composable
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.engine.interfaces import Compiled, IsolationLevel
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
@@ -34,9 +33,10 @@ NO_COPY: Final = (
 
 
 class Connection(psycopg2.extensions.connection):
-    """A connection in autocommit, which sends `prefix` before each statement, in the same message.
+    """A connection that sends `prefix` before each statement, in the same message.
 
-    Without a transaction PostgreSQL runs such a message as one, so that what `prefix` sets lasts for the statement.
+    The engine keeps it in autocommit. Without a transaction PostgreSQL runs such a message as one, so that what
+    `prefix` sets lasts for the statement.
     """
 
     prefix: str = ""
@@ -53,7 +53,6 @@ class Connection(psycopg2.extensions.connection):
             # The error's traceback keeps this object, which would keep the socket.
             self.close()
             raise
-        self.autocommit = True
 
     def open_transaction(self, prefix: str) -> None:
         """Let the next statement open a transaction: `BEGIN`, `prefix` and the statement are one message.
@@ -116,10 +115,11 @@ class Connection(psycopg2.extensions.connection):
             return f"BEGIN;{self.prefix}"
         return "" if self._transaction else self.prefix
 
-    def answered(self, *, failed: bool) -> None:
-        """Note how the server answered a statement."""
-        if self._transaction:
-            self._transaction = "failed" if failed else "open"
+    def answered(self) -> None:
+        """Note what the server's answer to a statement made of the transaction."""
+        if self._transaction and not self.closed:
+            goes_on = self.get_transaction_status() == TRANSACTION_STATUS_INTRANS
+            self._transaction = "open" if goes_on else "failed"
 
     def _command(self, text: str) -> None:
         """Send the host's own text, which is no feature's statement: neither audited nor prefixed."""
@@ -128,7 +128,7 @@ class Connection(psycopg2.extensions.connection):
 
 
 def _refuse_failed() -> NoReturn:
-    msg = "a statement of this transaction failed, which undoes the others: let its error end the block"
+    msg = "a statement of this transaction failed or ended it, so none can follow: let its error end the block"
     raise psycopg2.errors.InFailedSqlTransaction(msg)
 
 
@@ -150,10 +150,8 @@ class Cursor(psycopg2.extensions.cursor):
         self._total = None
         try:
             super().execute(message)
-        except psycopg2.Error:
-            connection.answered(failed=True)
-            raise
-        connection.answered(failed=False)
+        finally:
+            connection.answered()
 
     def executemany(self, query: Query, vars_list: Iterable[Any]) -> None:
         """Execute the statement for each set of parameters: a message each, and atomic only in a transaction."""
@@ -217,12 +215,6 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
             )
             raise psycopg2.OperationalError(msg) from None
 
-    def is_disconnect(self, e: Exception, connection: Any, cursor: Any) -> bool:
-        """Say whether the error ended the connection, in whatever language the server wrote it."""
-        severity = e.diag.severity_nonlocalized or e.diag.severity if isinstance(e, psycopg2.Error) else None
-        known: bool = super().is_disconnect(e, connection, cursor)  # type: ignore[no-untyped-call]
-        return known or severity in {"FATAL", "PANIC"}
-
     def get_isolation_level_values(self, dbapi_connection: Any) -> tuple[IsolationLevel, ...]:  # noqa: ARG002
         """Return what may be chosen. Another level would cost statements, and stay behind in a pooler's session."""
         return ("AUTOCOMMIT",)
@@ -243,16 +235,3 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
     def _set_backslash_escapes(self, connection: Any) -> None:
         strings = connection.connection.dbapi_connection.get_parameter_status("standard_conforming_strings")
         self._backslash_escapes = strings == "off"
-
-
-def execute_compiled(connection: sa.Connection, compiled: Compiled, values: Mapping[str, Any]) -> sa.CursorResult[Any]:
-    """Execute a statement that was compiled before, with its parameters' values.
-
-    SQLAlchemy 2.1 has no public way to, and finding the same in its cache of statements costs a fifth of a query.
-    Raises what `connection.execute` does.
-    """
-    options = compiled.execution_options.merge_with(connection.get_execution_options())
-    context = connection.dialect.execution_ctx_cls._init_compiled  # noqa: SLF001
-    return connection._execute_context(  # noqa: SLF001
-        connection.dialect, context, compiled, [values], options, compiled, [values], compiled.statement, None
-    )

@@ -28,11 +28,14 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 
 def runner(loop: str) -> Run:
-    """Return what runs a coroutine on a new loop of the kind that is named."""
+    """Return what runs a coroutine on a new loop of the kind that is named, and fails where a callback of it does."""
 
     def run(work: Coroutine[Any, Any, None]) -> None:
+        faults: list[dict[str, Any]] = []
         with asyncio.Runner(loop_factory=LOOPS[loop]) as made:
+            made.get_loop().set_exception_handler(lambda _, fault: faults.append(fault))
             made.run(work)
+        assert faults == []
 
     return run
 
