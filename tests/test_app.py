@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ import httpx2
 import psycopg2
 import pytest
 import todoservice_todos
+from serving import COMMAND, serving, wait_until_ready
 from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
@@ -37,34 +37,9 @@ def data_dir() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@contextmanager
-def serving(*options: str, port: int, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `uvicorn todoservice:create_app --factory` for the block, and yield its process when it is ready."""
-    command = [sys.executable, "-m", "uvicorn", "todoservice:create_app", "--factory", "--port", str(port), *options]
-    with subprocess.Popen(
-        command, env=os.environ | environment, cwd=Path(sys.executable).parent, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-def wait_until_ready(port: int) -> None:
-    """Wait until the service says that it can serve."""
-    for _ in range(600):
-        try:
-            httpx2.get(f"http://127.0.0.1:{port}/readyz").raise_for_status()
-        except httpx2.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the server did not come up")
-
-
 def stopped(**environment: str) -> str:
     """Return what the server says when these variables stop its start."""
-    with serving(port=1, **environment) as process:
+    with serving(*COMMAND, port=1, **environment) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode
     return errors
@@ -214,11 +189,11 @@ def test_workers_share_an_embedded_server(data_dir: Path, unused_port: int) -> N
     """Ten start at once on an empty directory; the data outlives a kill -9 of all of them."""
     me = {"X-User-ID": str(uuid4())}
     address = f"http://127.0.0.1:{unused_port}{TODOS}"
-    with serving("--workers", "10", port=unused_port, TODOSERVICE_DATA_DIR=str(data_dir)) as process:
+    with serving(*COMMAND, "--workers", "10", port=unused_port, TODOSERVICE_DATA_DIR=str(data_dir)) as process:
         wait_until_ready(unused_port)
         made = [httpx2.post(address, json={"title": f"{n}"}, headers=me).json()["id"] for n in range(20)]
         _kill_group(process)
-    with serving(port=unused_port, TODOSERVICE_DATA_DIR=str(data_dir)) as process:
+    with serving(*COMMAND, port=unused_port, TODOSERVICE_DATA_DIR=str(data_dir)) as process:
         wait_until_ready(unused_port)
         assert [todo["id"] for todo in httpx2.get(address, headers=me).json()["items"]] == made[::-1]
         process.terminate()

