@@ -2,17 +2,33 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from fastapi import FastAPI
+import todoservice_todos
+from fastapi import APIRouter, FastAPI
+from plugin_modules import module
+from pydantic import BaseModel
+from sqlalchemy import Row
 from sqlmodel import col
+from starlette.testclient import TestClient
 from todoservice_todos.models import Todo
 from todoservice_todos.queries import TodoQueries
 
-from todoservice import Conflict, InvalidRequest, NotFound, Scope, UnscopedStatement, uuid7
+from todoservice import (
+    Conflict,
+    CurrentScope,
+    InvalidRequest,
+    NotFound,
+    Scope,
+    Settings,
+    UnscopedStatement,
+    create_app,
+    uuid7,
+)
 from todoservice.database.client import NotOpen
 from todoservice.problems import ServiceUnavailable
 
@@ -287,3 +303,21 @@ def test_without_the_lifespan_the_scope_says_so(app: FastAPI, user: UUID) -> Non
         "the database is not open on this event loop: run the app's lifespan first "
         "(a server does; in a test, `with TestClient(app):`)"
     )
+
+
+def test_rows_fit_a_response_model(settings: Settings, user: UUID) -> None:
+    """A feature that shapes its own answers returns rows, and FastAPI reads their attributes."""
+
+    class Title(BaseModel):
+        title: str
+
+    router = APIRouter()
+
+    @router.get("", response_model=list[Title])
+    async def titles(scope: CurrentScope) -> Sequence[Row[Any]]:
+        return await scope.all(sa.select(Todo))
+
+    app = create_app(settings, plugins=[todoservice_todos, module("titles", todoservice_router=router)])
+    with TestClient(app, headers={"X-User-ID": str(user)}) as client:
+        client.post("/api/v1/todos", json={"title": "a"})
+        assert client.get("/api/v1/titles").json() == [{"title": "a"}]

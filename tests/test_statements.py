@@ -155,6 +155,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         sa.select(Todo).add_cte(sa.delete(TABLE).cte("gone")),
         SELF,
     ),
+    "insert in a common table expression": (
+        sa.select(sa.insert(Todo).values(title="x").returning(col(Todo.id)).cte("made").c.id),
+        "inserts inside of another statement: make it a statement of its own",
+    ),
     "full join": (
         sa.select(Todo).join(OTHER, OTHER.id == Todo.id, full=True),
         "holds a FULL JOIN, which no filter confines: use outerjoin(), or a union of two",

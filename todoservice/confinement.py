@@ -24,6 +24,8 @@ def faults(statement: Any, owned: frozenset[type[Owned]], tables: frozenset[Any]
         yield f"is a {type(statement).__name__}: a scope takes select, insert, update and delete of table classes"
         return
     for element, entities in _elements(statement, frozenset()):
+        if isinstance(element, sa.Insert) and element is not statement:
+            yield "inserts inside of another statement: make it a statement of its own, in one scope.transaction()"
         yield from _element_faults(element, entities, owned, tables)
 
 

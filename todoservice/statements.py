@@ -11,7 +11,6 @@ from sqlalchemy import Executable
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import with_loader_criteria
-from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import col
 
@@ -25,10 +24,6 @@ _GIVEN: Final = "__given"
 _KEY: Final = "p_"
 """Begins the name of every bind parameter: SQLAlchemy takes one named as a column for a value of that column."""
 _RFC3339: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
-
-type_of_me: Final = sa.Uuid()
-Statement = sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]] | sa.Insert | sa.Update | sa.Delete
-
 
 Default = Callable[[Mapping[str, Any]], Any]
 """Makes a column's value from the other values of its row."""
@@ -72,7 +67,7 @@ def _bind(name: str, type_: Any) -> sa.BindParameter[Any]:
 
 def me() -> sa.BindParameter[UUID]:
     """Return the bind parameter that is the scope's user."""
-    return _bind(ME, type_of_me)
+    return _bind(ME, sa.Uuid())
 
 
 @dataclass
@@ -222,7 +217,7 @@ class Statements:
             defaults: dict[str, Default] = {}
             if isinstance(statement, sa.Insert) and statement.select is None:
                 statement, defaults = _stamped(statement)
-            inserts = any(isinstance(element, sa.Insert) for element in visitors.iterate(statement))
+            inserts = isinstance(statement, sa.Insert)
             prepared = Prepared(name, statement, self._criteria, self._dialect, defaults, inserts)
             if " FULL OUTER JOIN " in str(prepared.compiled):
                 msg = f"{name}: holds a FULL JOIN, which no filter confines: use outerjoin(), or a union of two"

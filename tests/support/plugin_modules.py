@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ def module(name: str = "notes", **hooks: Any) -> ModuleType:
     made = ModuleType(name)
     made.__file__ = __file__
     for hook, value in hooks.items():
-        function = value if callable(value) and not isinstance(value, type) else _returning(value)
+        function = value if isinstance(value, FunctionType) else _returning(value)
         setattr(made, hook, hookimpl(function))
     return made
 

@@ -84,6 +84,8 @@ class Pool(AsyncAdaptedQueuePool):
     waits; SQLAlchemy's own would let him wait for the whole `pool_timeout`.
     """
 
+    __module__ = AsyncAdaptedQueuePool.__module__  # what it logs is SQLAlchemy's, and goes where that goes
+
     def _create_connection(self) -> ConnectionPoolEntry:
         return _ConnectionRecord(self, connect=False)
 
