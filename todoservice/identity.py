@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.types import Message
 
 from todoservice.fields import is_uuid
 from todoservice.problems import InvalidUserContext, MissingUserContext
@@ -52,7 +53,7 @@ class Identity:
             return Response()
 
         self.dependency = Depends(identify)
-        self._ask = APIRoute("/", only_identify).get_route_handler()
+        self._ask = APIRoute("/", only_identify).app
 
     async def check(self, request: Request) -> None:
         """Raise the Problem of a request whose user is not known.
@@ -62,7 +63,13 @@ class Identity:
         """
         if USER_ID in request.scope:
             return
+        # Without the app's handlers, which called this: what the provider raises is to come back here.
+        scope = {name: value for name, value in request.scope.items() if name != "starlette.exception_handlers"}
         try:
-            await self._ask(request)
+            await self._ask(scope, request.receive, _discard)
         except RequestValidationError as error:
             raise MissingUserContext from error
+
+
+async def _discard(_: Message) -> None:
+    """Send nothing."""

@@ -220,7 +220,7 @@ def _field_error(fault: Mapping[str, Any]) -> tuple[str, str]:
             return field, "This was not read: send JSON, and say so with Content-Type: application/json"
         case "model_attributes_type":
             return field, "Input should be an object"
-        case "string_pattern_mismatch" if "\0" in fault["input"]:
+        case "string_pattern_mismatch" if "\0" in str(fault["input"]):
             return field, "The character U+0000 cannot be stored"
     return field, message
 
