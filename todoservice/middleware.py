@@ -19,7 +19,7 @@ _VALID_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 class RequestContext:
-    """Give every request an id, and answer for whatever was not foreseen.
+    """Give every request an id, keep its answer out of caches, and answer for whatever was not foreseen.
 
     A client's own `X-Request-ID` is kept where it is 1 to 128 unreserved characters (RFC 3986, section 2.3).
     """
@@ -40,7 +40,9 @@ class RequestContext:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         try:

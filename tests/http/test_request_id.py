@@ -77,3 +77,9 @@ def test_every_response_has_the_id(mine: TestClient, method: str, path: str, sta
     """Success or error, a feature's or the host's own."""
     response = mine.request(method, path, headers={"X-Request-ID": "mine-1"})
     assert (response.status_code, response.headers.get_list("x-request-id")) == (status, ["mine-1"])
+
+
+def test_no_cache_keeps_an_answer(client: TestClient, user: UUID) -> None:
+    """A shared one would give it to another user."""
+    for path in (TODOS, "/healthz", "/nothing"):
+        assert client.get(path, headers={"X-User-ID": str(user)}).headers["Cache-Control"] == "no-store"

@@ -219,3 +219,17 @@ def _until_waiting(lock: psycopg2.extensions.connection) -> None:
                 return
         time.sleep(0.02)
     pytest.fail("nobody waits")
+
+
+@pytest.mark.parametrize("path", [TODOS, "/readyz"])
+def test_many_who_wait_for_a_silent_database(gate: Gate, start: Start, path: str) -> None:
+    """Each is answered within the time limit for connecting, not one after the other."""
+    gate.shut()
+    client = start(connect_timeout=1)
+    gate.silent = True
+    gate.open()
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        for answer in pool.map(client.get, [path] * 8):
+            problem(answer, 503, "SERVICE_UNAVAILABLE")
+    assert time.monotonic() - began < 5

@@ -40,7 +40,7 @@ class Database:
         self._verify = verify
         self._mend = mend
         self._verified = False
-        self._verifying: asyncio.Lock
+        self._verification: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.reached: bool | None = None
         """The outcome of the last statement: None before the first."""
@@ -50,30 +50,39 @@ class Database:
 
         Raises NotReady.
         """
-        self._loop, self._verifying = asyncio.get_running_loop(), asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
         try:
             await self.verify()
         except ServiceUnavailable as error:
-            logger.warning("Starting without a database: %s (%s)", error, error.__cause__)
+            logger.warning("Starting without a database: %s (%s)", error, _in_one_line(error.__cause__))
 
     async def close(self) -> None:
         """Close the pool's connections."""
         self._loop = None
+        if self._verification is not None:
+            self._verification.cancel()
         await self.engine.dispose()
 
     async def verify(self) -> None:
-        """Ask the database whether it can be served from. Raises ServiceUnavailable or NotReady."""
-        async with self._verifying:
-            if self._verified and self.reached:
-                return
-            try:
-                await self._run("", self._verify)
-            except NotReady:
-                if self._mend is None:
-                    raise
-                await asyncio.to_thread(self._mend)
-                await self._run("", self._verify)
-            self._verified = True
+        """Ask the database whether it can be served from: once for all who ask at the same time.
+
+        Raises ServiceUnavailable or NotReady.
+        """
+        self._ensure_open()
+        if self._verification is None or self._verification.done():
+            self._verification = asyncio.create_task(self._verify_and_mend())
+            self._verification.add_done_callback(_seen)
+        await asyncio.shield(self._verification)
+
+    async def _verify_and_mend(self) -> None:
+        try:
+            await self._run("", self._verify)
+        except NotReady:
+            if self._mend is None:
+                raise
+            await asyncio.to_thread(self._mend)
+            await self._run("", self._verify)
+        self._verified = True
 
     async def ready(self) -> bool:
         """Say whether the service can answer: from the last statement's outcome, asking only where that was bad."""
@@ -94,7 +103,7 @@ class Database:
         return await self._run(prefix, work)
 
     async def _ensure_verified(self) -> None:
-        if not self._verified and self._loop is not None:
+        if not self._verified:
             try:
                 await self.verify()
             except NotReady as error:
@@ -168,6 +177,16 @@ class Transaction:
         async with self._turn:
             with self._database._told():  # noqa: SLF001 - a part of it
                 return await greenlet_spawn(work, self._connection)
+
+
+def _seen(verification: asyncio.Task[None]) -> None:
+    """Take note of the outcome, which nobody else does where all who asked have gone."""
+    if not verification.cancelled():
+        verification.exception()
+
+
+def _in_one_line(error: BaseException | None) -> str:
+    return " ".join(str(getattr(error, "orig", error)).split())
 
 
 def _scoped(connection: Connection) -> ScopedConnection:
