@@ -30,9 +30,11 @@ class Database:
     """The pool of one app. It opens on the running loop, by the app's lifespan, and is used on that loop only."""
 
     def __init__(
-        self, engine: AsyncEngine, verify: Callable[[Connection], None], mend: Callable[[], None] | None = None
+        self, engine: AsyncEngine, verify: Callable[[Connection], str], mend: Callable[[], None] | None = None
     ) -> None:
         """`verify` looks at the database before the first statement is served; it raises NotReady.
+
+        It returns what is then to travel before every prefix.
 
         `mend`, where there is one, is then called in a thread, and `verify` asked again.
         """
@@ -40,6 +42,7 @@ class Database:
         self._verify = verify
         self._mend = mend
         self._verified = False
+        self._before = ""
         self._verifying: asyncio.Lock
         self._loop: asyncio.AbstractEventLoop | None = None
         self.reached: bool | None = None
@@ -67,12 +70,12 @@ class Database:
             if self._verified and self.reached:
                 return
             try:
-                await self._run("", self._verify)
+                self._before = await self._run("", self._verify)
             except NotReady:
                 if self._mend is None:
                     raise
                 await asyncio.to_thread(self._mend)
-                await self._run("", self._verify)
+                self._before = await self._run("", self._verify)
             self._verified = True
 
     async def ready(self) -> bool:
@@ -91,7 +94,7 @@ class Database:
         Raises the Problem that stands for what went wrong.
         """
         await self._ensure_verified()
-        return await self._run(prefix, work)
+        return await self._run(self._before + prefix, work)
 
     async def _ensure_verified(self) -> None:
         if not self._verified and self._loop is not None:
@@ -131,7 +134,7 @@ class Database:
         with self._told():
             connection = await greenlet_spawn(self.engine.sync_engine.connect)
         try:
-            _scoped(connection).open_transaction(prefix)
+            _scoped(connection).open_transaction(self._before + prefix)
             yield Transaction(self, connection)
             with self._told():
                 await greenlet_spawn(connection.commit)
