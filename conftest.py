@@ -4,23 +4,19 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-import psycopg2
 import pytest
 import sqlalchemy as sa
+from databases import database, login_url, migrate
 from fastapi import FastAPI
-from psycopg2 import sql
-from sqlalchemy import URL, make_url
+from sqlalchemy import make_url
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from todoservice import Settings, create_app, plugins, uuid7
+from todoservice import Settings, create_app, uuid7
 from todoservice.database import embedded
-from todoservice.migrations import runner
-from todoservice.plugins import Host
 from todoservice.testing import factories
 
 SERVER = "TODOSERVICE_TEST_DATABASE_URL"
@@ -48,49 +44,33 @@ def server_url() -> Iterator[str]:
         yield lease.url
 
 
-@contextmanager
-def database(server: str, template: str = "template1") -> Iterator[str]:
-    """Make a database for the block, and return its URL."""
-    url = make_url(server)
-    name = f"test_{uuid7().hex}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-    _administer(url, create)
-    try:
-        yield url.set(database=name).render_as_string(hide_password=False)
-    finally:
-        _administer(url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def _administer(url: URL, statement: sql.Composed) -> None:
-    connection = psycopg2.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()
-
-
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
     """Return the URL of a database that is migrated and that nobody connects to."""
     with database(server_url) as url:
-        found = [feature.plugin for feature in Host(plugins.discover()).features]
-        runner.upgrade(make_url(url).set(drivername="postgresql+psycopg2"), found)
+        migrate(url)
         yield url
 
 
 @pytest.fixture(scope="session")
 def database_url(server_url: str, template: str) -> Iterator[str]:
-    """Return the URL of this worker's migrated database. Tests share it, each with users of its own."""
+    """Return the owner's URL of this worker's migrated database. Tests share it, each with users of its own."""
     with database(server_url, str(make_url(template).database)) as url:
+        migrate(url)
         yield url
+
+
+@pytest.fixture(scope="session")
+def service_url(database_url: str) -> str:
+    """Return the URL of the same database for the service: its role's, which row-level security binds."""
+    return login_url(database_url)
 
 
 @pytest.fixture
 def fresh_url(server_url: str, template: str) -> Iterator[str]:
-    """Return the URL of a migrated database that is this test's alone."""
+    """Return the owner's URL of a migrated database that is this test's alone."""
     with database(server_url, str(make_url(template).database)) as url:
+        migrate(url)
         yield url
 
 
@@ -102,9 +82,9 @@ def empty_url(server_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(database_url: str) -> Settings:
-    """Return settings for this worker's database."""
-    return Settings.load({"neon_database_url": database_url})
+def settings(service_url: str) -> Settings:
+    """Return settings for this worker's database, as an operator should have them."""
+    return Settings.load({"neon_database_url": service_url, "require_isolation": True})
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from todoservice.fields import Text as Text
     from todoservice.fields import Timestamp as Timestamp
     from todoservice.hookspecs import hookimpl as hookimpl
+    from todoservice.migrations.data import unforced as unforced
     from todoservice.models import Owned as Owned
     from todoservice.models import Shared as Shared
     from todoservice.models import created_at as created_at
@@ -40,6 +41,7 @@ _HOMES: Final = {
     "app": ("create_app",),
     "fields": ("Id", "Line", "Text", "Timestamp"),
     "hookspecs": ("hookimpl",),
+    "migrations.data": ("unforced",),
     "models": ("Owned", "Shared", "created_at", "uuid7", "uuid7_time"),
     "pagination": ("Page", "PageRequest"),
     "plugins": ("Plugin",),

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from sqlalchemy import Connection
 
 import todoservice
 from todoservice import handlers, health, migrations, openapi, problems
@@ -20,7 +19,7 @@ from todoservice.database.source import Source
 from todoservice.identity import Identity, header_user
 from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
 from todoservice.plugins import Feature, Host, Plugin, PluginError
-from todoservice.problems import ServiceUnavailable
+from todoservice.readiness import Readiness
 from todoservice.scope import Data
 from todoservice.settings import Settings
 from todoservice.statements import Statements, UnscopedStatement
@@ -85,22 +84,8 @@ def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> 
         connect_args=source.connect_args,
     )
 
-    def verify(connection: Connection) -> None:
-        migrations.verify(connection, plugins)
-
-    def migrate() -> None:
-        from todoservice.migrations import runner  # noqa: PLC0415 - Alembic takes longer to import than all the rest
-
-        try:
-            applied = runner.upgrade(source.migration_url, plugins)
-        except runner.DatabaseUnreachable as error:
-            raise ServiceUnavailable from error
-        except runner.MigrationError as error:
-            raise NotReady(str(error)) from error
-        for revision in applied:
-            logger.info("Migrated %s", revision)
-
-    return Database(engine, verify, migrate if source.migrates else None)
+    readiness = Readiness(settings, source, plugins)
+    return Database(engine, readiness.verify, readiness.migrate if source.migrates else None)
 
 
 def _statements(features: Iterable[Feature], database: Database) -> Statements:

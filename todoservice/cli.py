@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import todoservice
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL
-
+    from todoservice.database.source import Source
     from todoservice.migrations import Revision
     from todoservice.plugins import Plugin
 
@@ -43,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     actions = database.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_upgrade(actions)
+    _add_provision(actions)
     _add_status(actions)
     _add_revision(actions)
     return parser
@@ -56,6 +56,21 @@ def _add_upgrade(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "in one transaction: all of them, or none.",
     )
     parser.set_defaults(run=_upgrade)
+
+
+def _add_provision(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = actions.add_parser(
+        "provision",
+        help="make the role that the service logs in with",
+        description="Make or repair the role that the service is to log in with, which row-level security binds, close "
+        "the database to every other but the owner, and print the URL to set NEON_DATABASE_URL to. Needs the owner's "
+        "URL, in NEON_MIGRATION_DATABASE_URL or NEON_DATABASE_URL.",
+    )
+    parser.add_argument(
+        "--rotate", action="store_true",
+        help="give the role a new password; the connections that a service has stay open",
+    )  # fmt: skip
+    parser.set_defaults(run=_provision)
 
 
 def _add_status(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -84,9 +99,21 @@ def _add_revision(actions: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _upgrade(_given: argparse.Namespace) -> int:
     from todoservice.migrations import runner  # noqa: PLC0415
 
-    with _database() as (url, plugins):
-        applied = runner.upgrade(url, plugins)
+    with _database() as (source, plugins):
+        applied = runner.upgrade(source.migration_url, plugins)
     print("\n".join(applied) or "nothing to do")
+    return 0
+
+
+def _provision(given: argparse.Namespace) -> int:
+    with _database() as (source, _plugins):
+        url = source.provision(rotate=given.rotate)
+    if url.password is None:
+        print(
+            f"{url.username} keeps its password, which nobody but you knows: "
+            "put it into the URL, or make a new one with --rotate", file=sys.stderr,
+        )  # fmt: skip
+    print(url.set(drivername="postgresql").render_as_string(hide_password=False))
     return 0
 
 
@@ -94,7 +121,7 @@ def _status(given: argparse.Namespace) -> int:
     from todoservice import migrations  # noqa: PLC0415
     from todoservice.migrations import transaction  # noqa: PLC0415
 
-    with _database() as (url, plugins), transaction.connected(url) as connection:
+    with _database() as (source, plugins), transaction.connected(source.migration_url) as connection:
         revisions = migrations.status(connection, plugins)
     print(_as_json(revisions) if given.json else _as_table(revisions))
     return int(any(revision.behind for revision in revisions))
@@ -116,19 +143,19 @@ def _as_table(revisions: Sequence["Revision"]) -> str:
 def _revision(given: argparse.Namespace) -> int:
     from todoservice.migrations import History, runner  # noqa: PLC0415
 
-    with _database() as (url, plugins):
+    with _database() as (source, plugins):
         known = {plugin.name: plugin for plugin in (History.host().plugin, *plugins)}
         if given.plugin not in known:
             msg = f"no plugin {given.plugin!r} is installed: there are {', '.join(known)}"
             raise SystemExit(msg)
-        written = runner.revision(url, known[given.plugin], given.message, plugins)
+        written = runner.revision(source.migration_url, known[given.plugin], given.message, plugins)
     print(written or "no differences")
     return 0
 
 
 @contextmanager
-def _database() -> Iterator[tuple["URL", list["Plugin"]]]:
-    """Yield the URL for migrations, and the installed plugins in start order.
+def _database() -> Iterator[tuple["Source", list["Plugin"]]]:
+    """Yield where the database is, and the installed plugins in start order.
 
     Raises SystemExit with the line to print.
     """
@@ -144,7 +171,7 @@ def _database() -> Iterator[tuple["URL", list["Plugin"]]]:
     plugins = [feature.plugin for feature in Host(discover()).features]
     try:
         with source.held():
-            yield source.migration_url, plugins
+            yield source, plugins
     except (EmbeddedUnavailable, MigrationError) as error:
         raise SystemExit(str(error)) from error
     except DBAPIError as error:

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """Where the embedded server keeps its data. Unset: the platform's folder for user data."""
     auto_migrate: bool = False
     """Migrate at start, through `NEON_MIGRATION_DATABASE_URL`."""
+    require_isolation: bool = False
+    """Refuse to start where the database could let one user's rows be seen by another."""
     provision_users: bool = True
     """Add a user who is seen for the first time when they first write."""
     pool_size: PositiveInt = 10

@@ -30,17 +30,18 @@ class Database:
     """The pool of one app. It opens on the running loop, by the app's lifespan, and is used on that loop only."""
 
     def __init__(
-        self, engine: AsyncEngine, verify: Callable[[Connection], None], mend: Callable[[], None] | None = None
+        self, engine: AsyncEngine, verify: Callable[[Connection], str], mend: Callable[[], None] | None = None
     ) -> None:
         """`verify` looks at the database before the first statement is served; it raises NotReady.
 
-        `mend`, where there is one, is then called in a thread, and `verify` asked again.
+        It returns what is then to travel before every prefix. `mend`, where there is one, is then called in a thread, and `verify` asked again.
         """
         self.engine = engine
         self._verify = verify
         self._mend = mend
         self._verified = False
         self._verification: asyncio.Task[None] | None = None
+        self._before = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self.reached: bool | None = None
         """The outcome of the last statement: None before the first."""
@@ -76,12 +77,12 @@ class Database:
 
     async def _verify_and_mend(self) -> None:
         try:
-            await self._run("", self._verify)
+            self._before = await self._run("", self._verify)
         except NotReady:
             if self._mend is None:
                 raise
             await asyncio.to_thread(self._mend)
-            await self._run("", self._verify)
+            self._before = await self._run("", self._verify)
         self._verified = True
 
     async def ready(self) -> bool:
@@ -100,7 +101,7 @@ class Database:
         Raises the Problem that stands for what went wrong.
         """
         await self._ensure_verified()
-        return await self._run(prefix, work)
+        return await self._run(self._before + prefix, work)
 
     async def _ensure_verified(self) -> None:
         if not self._verified:
@@ -140,7 +141,7 @@ class Database:
         with self._told():
             connection = await greenlet_spawn(self.engine.sync_engine.connect)
         try:
-            _scoped(connection).open_transaction(prefix)
+            _scoped(connection).open_transaction(self._before + prefix)
             yield Transaction(self, connection)
             with self._told():
                 await greenlet_spawn(connection.commit)

@@ -51,6 +51,8 @@ class Lease:
 
     connect_args: dict[str, Any] = field(repr=False)
     """libpq's arguments for the superuser and the database `todoservice`, the password among them."""
+    root: Path
+    """Where the cluster is, with the files that belong to it."""
     _end: ExitStack = field(repr=False)
 
     @property
@@ -103,7 +105,7 @@ def acquire(data_dir: Path, *, durable: bool = True) -> Lease:
     end = ExitStack()
     end.callback(_release, cluster, holder, os.getpid())
     atexit.register(end.close)
-    return Lease(connect_args, end)
+    return Lease(connect_args, cluster.root, end)
 
 
 def _cluster(data_dir: Path, *, durable: bool) -> "Cluster":

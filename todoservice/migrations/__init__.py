@@ -6,23 +6,27 @@ Each plugin has a history of its own: revision files in `<package>/migrations`, 
 import ast
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
 import sqlalchemy as sa
+from sqlalchemy.exc import ProgrammingError
 
 import todoservice
+from todoservice.database import security
 from todoservice.database.client import NotReady
-from todoservice.models import SCHEMA, User
+from todoservice.models import SCHEMA, Owned, User
 from todoservice.plugins import Plugin, PluginError
 
-VERSION_TABLE: Final = "_alembic_version"
+VERSION_TABLE: Final = security.VERSION_TABLE
 """How the name of every version table ends; the plugin's name comes before it."""
 LONGEST_ID: Final = 32
 """Characters of a revision id: Alembic's version tables hold no more."""
+
+_INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 logger = logging.getLogger("todoservice")
 
@@ -69,19 +73,23 @@ class History:
     folder: Path | None
     """Where its revisions are, or would be; None for a module that is no package."""
     tables: frozenset[sa.Table]
+    owners: Mapping[str, str | None] = field(default_factory=dict, compare=False)
+    """The names of its tables, each with the column that names a row's owner, or None for a shared one."""
 
     @classmethod
     def of(cls, plugin: Plugin) -> Self:
         """Return the history of a plugin."""
         package = getattr(plugin.module, "__path__", None)
         models: Callable[[], Iterable[Any] | None] = getattr(plugin.module, "todoservice_models", tuple)
-        return cls(plugin, Path(package[0], "migrations") if package else None, _tables(models() or ()))
+        found = tuple(models() or ())
+        owners = {model.__table__.name: "user_id" if issubclass(model, Owned) else None for model in found}
+        return cls(plugin, Path(package[0], "migrations") if package else None, _tables(found), owners)
 
     @classmethod
     def host(cls) -> Self:
         """Return the history of the host's own tables: `todoservice` is its plugin's name."""
         plugin = Plugin("todoservice", todoservice, distribution=f"todoservice {todoservice.__version__}")
-        return cls(plugin, Path(__file__).parent / "versions", _tables([User]))
+        return cls(plugin, Path(__file__).parent / "versions", _tables([User]), {"users": "id"})
 
     @property
     def version_table(self) -> str:
@@ -211,6 +219,11 @@ def heads(plugins: Iterable[Plugin]) -> dict[str, str]:
     return {history.plugin.name: str(history.head) for history in histories(plugins)}
 
 
+def owners(of: Iterable[History]) -> dict[str, str | None]:
+    """Return the tables that the host and the plugins declare, as `database.security` takes them."""
+    return {name: column for history in of for name, column in history.owners.items()}
+
+
 def version_tables(connection: sa.Connection) -> frozenset[str]:
     """Return the names of the version tables that the database has, those of uninstalled plugins too."""
     query = sa.text(
@@ -255,6 +268,11 @@ def verify(connection: sa.Connection, plugins: Iterable[Plugin]) -> None:
         found = status(connection, plugins)
     except PluginError as error:
         raise SchemaBehind(str(error)) from error
+    except ProgrammingError as error:
+        if getattr(error.orig, "pgcode", None) != _INSUFFICIENT_PRIVILEGE:
+            raise
+        msg = f"the service's role has no grants in this database: {security.UPGRADE}, then {security.PROVISION}"
+        raise SchemaBehind(msg) from error
     for revision in found:
         warn_if_ahead(revision)
     if behind := "; ".join(_behind(found)):

@@ -1,5 +1,6 @@
 """Run, write and compare migrations: the part that imports Alembic."""
 
+import logging
 import os
 import re
 import threading
@@ -17,12 +18,14 @@ from alembic.config import Config
 from alembic.operations.ops import MigrationScript
 from alembic.runtime.migration import MigrationContext
 
+from todoservice.database import roles, security
 from todoservice.migrations import (
     LONGEST_ID,
     VERSION_TABLE,
     History,
     autogenerate,
     histories,
+    owners,
     states,
     transaction,
     version_tables,
@@ -34,6 +37,7 @@ from todoservice.plugins import Plugin
 
 __all__ = ["DatabaseUnreachable", "MigrationError", "differences", "direct", "downgrade", "revision", "upgrade"]
 
+logger = logging.getLogger("todoservice")
 _alembic: Final = threading.Lock()
 """Alembic's `op` and `context` are the process's."""
 
@@ -41,17 +45,23 @@ _alembic: Final = threading.Lock()
 def upgrade(url: sa.URL, plugins: Sequence[Plugin], *, connect_args: Mapping[str, Any] | None = None) -> list[str]:
     """Bring the database to the last revision of the host and of each plugin, in the order given.
 
-    Blocks; all of it is one transaction, and of several processes one does it while the others wait.
+    Blocks; all of it is one transaction, and of several processes one does it while the others wait. In the same
+    transaction every declared table gets its row-level security and its grants; the role for these comes before.
     Returns what was applied, as `todos: 0001_todos`. Raises PluginError for migrations that cannot be read,
     DatabaseUnreachable, and MigrationError, after which nothing is changed.
     """
     found = histories(plugins)
     applied: list[str] = []
-    with _alembic, transaction.connected(url, connect_args) as connection, transaction.alone(connection):
-        for history, state in zip(found, states(connection, found), strict=True):
-            warn_if_ahead(state)
-            if state.behind:
-                applied += _run(connection, history, command.upgrade, "head")
+    with _alembic, transaction.connected(url, connect_args) as connection:
+        with transaction.told(connection):
+            roles.ensure_app(connection)
+        with transaction.alone(connection):
+            for history, state in zip(found, states(connection, found), strict=True):
+                warn_if_ahead(state)
+                if state.behind:
+                    applied += _run(connection, history, command.upgrade, "head")
+            for fault in security.apply(connection, owners(found)):
+                logger.debug("Mended: %s", fault.what)
     return applied
 
 
@@ -64,7 +74,9 @@ def downgrade(
     """
     history = _history(plugin)
     with _alembic, transaction.connected(url, connect_args) as connection, transaction.alone(connection):
-        return _run(connection, history, command.downgrade, to)
+        done = _run(connection, history, command.downgrade, to)
+        security.apply(connection, owners([History.host(), history]))
+        return done
 
 
 def revision(

@@ -88,16 +88,22 @@ def alone(connection: sa.Connection) -> Iterator[None]:
 
     Whoever comes second waits, and then sees what the first has done. Raises MigrationError.
     """
+    with told(connection), connection.begin():
+        _take_turn(connection)
+        # Row-level security would hide rows from a data migration; with it off, that fails aloud instead.
+        connection.exec_driver_sql(
+            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'; SET LOCAL row_security = off;"
+            f"SET LOCAL search_path = {SCHEMA}, public"
+        )
+        _make_schema(connection)
+        yield
+
+
+@contextmanager
+def told(connection: sa.Connection) -> Iterator[None]:
+    """Raise MigrationError, in one line, for what the database refuses in the block."""
     try:
-        with connection.begin():
-            _take_turn(connection)
-            # Row-level security would hide rows from a data migration; with it off, that fails aloud instead.
-            connection.exec_driver_sql(
-                f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'; SET LOCAL row_security = off;"
-                f"SET LOCAL search_path = {SCHEMA}, public"
-            )
-            _make_schema(connection)
-            yield
+        yield
     except DBAPIError as error:
         msg = f"the database {connection.engine.url.database!r} was not migrated: {explained(error)}"
         raise MigrationError(msg) from error
@@ -175,6 +181,8 @@ def explained(error: BaseException) -> str:
         )
     if state == _LOCK_NOT_AVAILABLE:
         return f"a table was in use for more than {LOCK_TIMEOUT} s: try again when there is less to do"
+    if state == _INSUFFICIENT_PRIVILEGE and "row-level security" in first_line(error):
+        return f"{first_line(error)}: do it in a block `with todoservice.unforced(op, TABLE):`"
     if state == _INSUFFICIENT_PRIVILEGE:
         return f"{first_line(error)}: set NEON_MIGRATION_DATABASE_URL to the owner's connection"
     if isinstance(error, Refused):

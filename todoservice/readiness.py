@@ -1,0 +1,67 @@
+"""What has to be so before the first statement is served: the schema is current, and users are kept apart."""
+
+import logging
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from todoservice import migrations
+from todoservice.database import security
+from todoservice.database.client import NotReady
+from todoservice.database.source import Source
+from todoservice.plugins import Plugin
+from todoservice.problems import ServiceUnavailable
+from todoservice.settings import Settings
+
+logger = logging.getLogger("todoservice")
+
+
+class IsolationDegraded(NotReady):
+    """Users could be kept apart better than they are. The message says how, and what mends it."""
+
+
+class Readiness:
+    """Looks at one app's database, and migrates it where that is the service's to do."""
+
+    def __init__(self, settings: Settings, source: Source, plugins: Sequence[Plugin]) -> None:
+        """Look at the database of `source`, for these plugins' tables."""
+        self._settings = settings
+        self._source = source
+        self._plugins = plugins
+        self._migrated = False
+        self._told = ""
+
+    def verify(self, connection: Connection) -> str:
+        """Return what has to travel before every prefix: nothing, or the switch to the role that holds the grants.
+
+        Raises NotReady where the database cannot be served from.
+        """
+        migrations.verify(connection, self._plugins)
+        isolation = security.inspect(connection, migrations.owners(migrations.histories(self._plugins)))
+        if isolation.faults:
+            self._tell(isolation)
+        return f"SELECT set_config('role',{security.literal(isolation.role)},true);" if isolation.role else ""
+
+    def _tell(self, isolation: security.Isolation) -> None:
+        mendable = self._source.migrates and not self._migrated
+        mendable = mendable and any(fault.mend == security.UPGRADE for fault in isolation.faults)
+        message = f"isolation is degraded: {isolation}"
+        if mendable or self._settings.require_isolation:
+            raise IsolationDegraded(message)
+        if message != self._told:
+            self._told = message
+            logger.warning("%s", message[0].upper() + message[1:])
+
+    def migrate(self) -> None:
+        """Migrate the database. Raises ServiceUnavailable or NotReady."""
+        from todoservice.migrations import runner  # noqa: PLC0415 - Alembic takes longer to import than all the rest
+
+        try:
+            applied = runner.upgrade(self._source.migration_url, self._plugins)
+        except runner.DatabaseUnreachable as error:
+            raise ServiceUnavailable from error
+        except runner.MigrationError as error:
+            raise NotReady(str(error)) from error
+        self._migrated = True
+        for revision in applied:
+            logger.info("Migrated %s", revision)
