@@ -250,6 +250,120 @@ def test_the_key_of_an_owned_table_is_the_hosts() -> None:
     ]
 
 
+class LooseKey(Owned, table=True):
+    """Refers to a todo, and not by its owner."""
+
+    __tablename__ = "notes_loose_key"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["friend_id", "todo_id"], ["todoservice.todos.user_id", "todoservice.todos.id"]),
+    )
+    friend_id: UUID
+    todo_id: UUID
+
+
+class Slug(Owned, table=True):
+    """Is unique over all users, in two ways."""
+
+    __tablename__ = "notes_slug"
+    __table_args__ = (sa.UniqueConstraint("slug"), sa.Index("ix_notes_short", "short", unique=True))
+    slug: str
+    short: str
+
+
+class InPublic(Owned, table=True):
+    """Is in another schema."""
+
+    __tablename__ = "notes_public_schema"
+    __table_args__ = {"schema": "public"}  # noqa: RUF012 - as SQLAlchemy has it
+
+
+def test_a_foreign_key_begins_with_the_owner() -> None:
+    """Else it could point at another user's row, and tell that it is there."""
+    assert faults(module(todoservice_models=[LooseKey])) == [
+        "notes (module notes): LooseKey has a foreign key (friend_id, todo_id) that could point at another user's row: "
+        "add user_id to it, which refers to todoservice.todos.user_id"
+    ]
+
+
+def test_what_is_unique_is_unique_to_its_owner() -> None:
+    """Else a conflict tells one user what another has."""
+    assert faults(module(todoservice_models=[Slug])) == [
+        "notes (module notes): Slug has uq_notes_slug_slug, unique over all users, "
+        "which tells one what another has: add user_id to it",
+        "notes (module notes): Slug has ix_notes_short, unique over all users, "
+        "which tells one what another has: add user_id to it",
+    ]
+
+
+def test_every_table_is_in_the_schema_of_the_service() -> None:
+    """Which is where the host guards them."""
+    assert faults(module(todoservice_models=[InPublic])) == [
+        "notes (module notes): InPublic is in the schema public: leave the schema to its base class"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hook", "value", "words"),
+    [
+        ("todoservice_models", 3, "todoservice_models returned 3: return a list of table classes"),
+        ("todoservice_models", Public, "a list of table classes"),
+        ("todoservice_router", "r", "todoservice_router returned 'r': return an APIRouter"),
+        ("todoservice_queries", [1], "todoservice_queries returned 1: return a class derived from Queries"),
+        ("todoservice_queries", Queries(), "return a class derived from Queries, or a list of such"),
+        ("todoservice_settings", {}, "todoservice_settings returned {}: return a class derived from BaseModel"),
+    ],
+)
+def test_what_a_hook_returns_is_looked_at(hook: str, value: Any, words: str) -> None:
+    """Before it fails somewhere that names nobody."""
+    (line,) = faults(module(**{hook: value}))
+    assert line.startswith(f"notes (module notes): {hook} returned ")
+    assert words in line
+
+
+def test_a_hook_is_no_coroutine() -> None:
+    """The message says so, where pluggy would hand over a coroutine."""
+
+    async def todoservice_models() -> list[Any]:
+        return []
+
+    assert faults(module(todoservice_models=todoservice_models)) == [
+        "notes (module notes): todoservice_models is async: write it with def, and return a list of table classes"
+    ]
+
+
+def test_two_routes_of_one_method_and_path_are_a_fault(settings: Settings) -> None:
+    """Whatever their parameters are called: FastAPI would serve the first in silence."""
+    router = APIRouter()
+    router.add_api_route("/{id}", lambda id: id, name="one")
+    router.add_api_route("/{other}", lambda other: other, name="two")
+    with pytest.raises(PluginError) as refused:
+        create_app(settings, plugins=[module(todoservice_router=router)])
+    assert str(refused.value) == (
+        "notes (module notes): GET /api/v1/notes/{other} is taken by GET /api/v1/notes/{id} "
+        "of notes (module notes): give one of them another path"
+    )
+
+
+def test_two_operations_of_one_name_are_a_fault(settings: Settings) -> None:
+    """A generated client would have one of them only."""
+    routers = [APIRouter(), APIRouter()]
+    for router in routers:
+        router.add_api_route("", list, name="list_all")
+    given = [module(name, todoservice_router=router) for name, router in zip(("one", "two"), routers, strict=True)]
+    with pytest.raises(PluginError) as refused:
+        create_app(settings, plugins=given)
+    assert str(refused.value) == (
+        "two (module two): the operation list_all is named as one of one (module one): rename its function"
+    )
+
+
+def test_a_module_that_exits_is_named(site: Site) -> None:
+    """Its own word alone would say nothing."""
+    site.install("todoservice-notes", name="notes", source="raise SystemExit('bye')")
+    with pytest.raises(PluginError, match=r"notes \(todoservice-notes 0.3\): .* SystemExit: bye"):
+        plugins.discover()
+
+
 def test_a_query_that_cannot_be_confined_stops_the_start(settings: Settings) -> None:
     """It is named by plugin and attribute, with what to write instead."""
 

@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 from plugin_modules import module
 from pydantic import BaseModel
 from sqlalchemy import Row
+from sqlalchemy.util.concurrency import greenlet_spawn
 from sqlmodel import col
 from starlette.testclient import TestClient
 from todoservice_todos.models import Todo
@@ -34,6 +35,12 @@ from todoservice.problems import ServiceUnavailable
 
 Scenario = Callable[[Scope, Scope], Awaitable[None]]
 Play = Callable[[Scenario], None]
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    """Return the app, whose statements may take their time."""
+    return create_app(settings.model_copy(update={"allowed_functions": "pg_sleep"}))
 
 
 @pytest.fixture
@@ -198,6 +205,31 @@ def test_statements_of_a_transaction_wait_for_each_other(play: Play) -> None:
     play(scenario)
 
 
+def test_another_task_of_the_scope_is_in_no_transaction(play: Play) -> None:
+    """What it was told is kept, even where the transaction beside it is undone."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        inside, outside = asyncio.Event(), asyncio.Event()
+        await mine.one(TodoQueries.create_todo, title="first")
+
+        async def undone() -> None:
+            async with mine.transaction():
+                await mine.one(TodoQueries.create_todo, title="undone")
+                inside.set()
+                await outside.wait()
+                raise RuntimeError
+
+        async def kept() -> None:
+            await inside.wait()
+            await mine.one(TodoQueries.create_todo, title="kept")
+            outside.set()
+
+        await asyncio.wait_for(asyncio.gather(undone(), kept(), return_exceptions=True), 20)
+        assert {row.title for row in await mine.all(sa.select(Todo))} == {"first", "kept"}
+
+    play(scenario)
+
+
 def test_transactions_do_not_nest(play: Play) -> None:
     """The message says what to do instead."""
 
@@ -271,6 +303,41 @@ def test_a_runaway_statement_is_ended(app: FastAPI, user: UUID) -> None:
                 await Scope(app.state.data, user).all(sa.select(sa.func.pg_sleep(30)))
 
     asyncio.run(main())
+
+
+def test_a_server_that_hangs_is_given_up(app: FastAPI, user: UUID) -> None:
+    """It ends no statement itself, so the service does; and asks another connection next."""
+    app.state.data.database._statement_limit = 0.5
+
+    async def main() -> None:
+        async with app.router.lifespan_context(app):
+            scope = Scope(app.state.data, user)
+            with pytest.raises(ServiceUnavailable, match="The database took too long to answer"):
+                await scope.all(sa.select(sa.func.pg_sleep(30)))
+            assert await scope.all(sa.select(Todo)) == []
+
+    asyncio.run(main())
+
+
+def test_every_statement_is_audited(play: Play, app: FastAPI) -> None:
+    """Raw cursors of the app's own connections too: by the guard that stands where all of them pass."""
+
+    async def scenario(mine: Scope, theirs: Scope) -> None:
+        def steal(connection: sa.Connection) -> None:
+            cursor = connection.connection.cursor()
+            cursor.execute("SELECT title FROM todoservice.todos WHERE user_id = %(me)s", {"me": theirs.user_id})
+
+        with pytest.raises(UnscopedStatement, match="another value than the scope's user in its parameter me"):
+            await app.state.data.database.run("", steal, mine._guard)
+        with pytest.raises(UnscopedStatement, match="outside of a scope"):
+            await greenlet_spawn(_count, app.state.data.database.engine.sync_engine)
+
+    play(scenario)
+
+
+def _count(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM todoservice.todos")
 
 
 def test_a_statement_that_cannot_be_confined_is_refused(play: Play) -> None:

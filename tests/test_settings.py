@@ -34,9 +34,15 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
     """One line for each fault."""
     message = refused(monkeypatch, TODOSERVICE_POOL_SIZE="0", TODOSERVICE_POOL_TIMEOUT="soon")
     assert message.splitlines() == [
-        "TODOSERVICE_POOL_SIZE: Input should be greater than 0",
+        "TODOSERVICE_POOL_SIZE: Input should be greater than or equal to 1",
         "TODOSERVICE_POOL_TIMEOUT: Input should be a valid number, unable to parse string as a number",
     ]
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e300", "0.0001", "-1", "0"])
+def test_a_time_limit_is_one_that_the_database_takes(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """From a millisecond to a day."""
+    assert refused(monkeypatch, TODOSERVICE_STATEMENT_TIMEOUT=value).startswith("TODOSERVICE_STATEMENT_TIMEOUT: ")
 
 
 def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

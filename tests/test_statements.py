@@ -161,7 +161,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "full join": (
         sa.select(Todo).join(OTHER, OTHER.id == Todo.id, full=True),
-        "holds a FULL JOIN, which no filter confines: use outerjoin(), or a union of two",
+        "FULL",
     ),
     "table by name": (
         sa.select(sa.table("pg_authid", sa.column("rolname"))),
@@ -184,6 +184,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "another owner": (
         sa.insert(Todo).values(user_id=ME, title="x"),
         "gives user_id: leave it out, the host fills it with the scope's user",
+    ),
+    "an id of its own": (
+        sa.insert(Todo).values(id=ME, title="x"),
+        "gives id: leave it out, the host makes it, or a call gives it as the parameter id",
     ),
     "gift": (sa.update(Todo).values(user_id=ME), "sets user_id: a row keeps its owner and its id for life"),
     "new id": (sa.update(Todo).values({col(Todo.id): ME}), "sets id: a row keeps its owner and its id for life"),

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from todoservice.app import create_app as create_app
+    from todoservice.confinement import UnscopedStatement as UnscopedStatement
     from todoservice.fields import Id as Id
     from todoservice.fields import Line as Line
     from todoservice.fields import Text as Text
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
     from todoservice.scope import Scope as Scope
     from todoservice.settings import Settings as Settings
     from todoservice.statements import Queries as Queries
-    from todoservice.statements import UnscopedStatement as UnscopedStatement
     from todoservice.statements import param as param
 
 _HOMES: Final = {
     "app": ("create_app",),
+    "confinement": ("UnscopedStatement",),
     "fields": ("Id", "Line", "Text", "Timestamp"),
     "hookspecs": ("hookimpl",),
     "migrations.data": ("unforced",),
@@ -48,7 +49,7 @@ _HOMES: Final = {
     "problems": ("Conflict", "InvalidRequest", "NotFound", "Problem", "responses"),
     "scope": ("CurrentScope", "Scope"),
     "settings": ("Settings",),
-    "statements": ("Queries", "UnscopedStatement", "param"),
+    "statements": ("Queries", "param"),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
 

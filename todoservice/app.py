@@ -12,17 +12,18 @@ from fastapi.routing import APIRoute
 import todoservice
 from todoservice import handlers, health, migrations, openapi, problems
 from todoservice import plugins as plugin_host
+from todoservice.confinement import UnscopedStatement
 from todoservice.database.client import Database, NotReady
 from todoservice.database.embedded import EmbeddedUnavailable
 from todoservice.database.engine import build_engine
 from todoservice.database.source import Source
 from todoservice.identity import Identity, header_user
 from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
-from todoservice.plugins import Feature, Host, Plugin, PluginError
+from todoservice.plugins import Feature, Host, Plugin, PluginError, route_faults
 from todoservice.readiness import Readiness
 from todoservice.scope import Data
 from todoservice.settings import Settings
-from todoservice.statements import Statements, UnscopedStatement
+from todoservice.statements import Statements
 
 API: Final = "/api/v1"
 
@@ -43,6 +44,9 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     features = host.features
     ordered = [feature.plugin for feature in features]
     migrations.heads(ordered)
+    faults = list(route_faults((feature, f"{API}/{feature.plugin.name}") for feature in features))
+    if faults:
+        raise PluginError("\n".join(faults))
     source = Source(settings)
     database = _database(settings, source, ordered)
     app = FastAPI(
@@ -54,7 +58,7 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
         generate_unique_id_function=_operation_id,
     )
     app.state.data = Data(
-        database, _statements(features, database), settings.statement_timeout, settings.provision_users
+        database, _statements(features, database, settings), settings.statement_timeout, settings.provision_users
     )
     identity = Identity(header_user)  # the hook todoservice_user takes this place
     handlers.install(app, identity)
@@ -85,12 +89,14 @@ def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> 
     )
 
     readiness = Readiness(settings, source, plugins)
-    return Database(engine, readiness.verify, readiness.migrate if source.migrates else None)
+    mend = readiness.migrate if source.migrates else None
+    return Database(engine, readiness.verify, mend, statement_limit=settings.statement_timeout + 1)
 
 
-def _statements(features: Iterable[Feature], database: Database) -> Statements:
+def _statements(features: Iterable[Feature], database: Database, settings: Settings) -> Statements:
     models = (model for feature in features for model in feature.models)
-    statements = Statements(models, database.engine.dialect)
+    functions = [name.strip() for name in (settings.allowed_functions or "").split(",") if name.strip()]
+    statements = Statements(models, database.engine.dialect, functions)
     faults = []
     for feature in features:
         for queries in feature.queries:

@@ -14,6 +14,10 @@ import sqlalchemy as sa
 from todoservice.models import Owned, Shared
 
 
+class UnscopedStatement(Exception):
+    """A statement that cannot be confined to one user. The message says what to write instead."""
+
+
 def faults(statement: Any, owned: frozenset[type[Owned]], tables: frozenset[Any]) -> Iterator[str]:
     """Yield what keeps the statement from being confined to one user, each with what to write instead.
 
@@ -115,3 +119,5 @@ def _insert_faults(write: sa.Insert) -> Iterator[str]:
             yield "inserts from a select without user_id: select it too, so that the new rows have an owner"
     elif "user_id" in set_columns(write):
         yield "gives user_id: leave it out, the host fills it with the scope's user"
+    elif "id" in set_columns(write):
+        yield "gives id: leave it out, the host makes it, or a call gives it as the parameter id"

@@ -13,19 +13,22 @@ from types import ModuleType
 from typing import Any, Final
 
 import pluggy
+import sqlalchemy as sa
 from fastapi import APIRouter
+from fastapi.routing import iter_route_contexts
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from todoservice import hookspecs
-from todoservice.models import Owned, Shared
+from todoservice.models import SCHEMA, Owned, Shared
 from todoservice.settings import PREFIX, StartupError
 from todoservice.statements import Queries
 
 GROUP: Final = "todoservice"
 RESERVED: Final = frozenset({"todoservice", "users", "openapi", "docs", "redoc", "healthz", "readyz"})
+_PARAMETER: Final = re.compile(r"\{[^}]*\}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,38}")
 
 
@@ -87,7 +90,7 @@ def discover() -> list[Plugin]:
             continue
         try:
             plugins.append(Plugin(name, points[0].load(), _requires(points[0], found), _distribution(points[0])))
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises, it is named
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module raises, it is named
             faults.append(
                 f"{name} ({_distribution(points[0])}): {points[0].value} cannot be imported: "
                 f"{type(error).__name__}: {error}: mend it, or uninstall {_distribution(points[0])}"
@@ -152,14 +155,16 @@ class Host:
 
     def _feature(self, plugin: Plugin) -> Feature:
         settings = self._settings(plugin)
-        queries = self._call(plugin, "todoservice_queries") or ()
-        return Feature(
-            plugin,
-            tuple(self._call(plugin, "todoservice_models") or ()),
-            self._call(plugin, "todoservice_router", settings=settings),
-            (queries,) if isinstance(queries, type) else tuple(queries),
-            settings,
-        )
+        models = self._call(plugin, "todoservice_models")
+        router = self._call(plugin, "todoservice_router", settings=settings)
+        queries = self._call(plugin, "todoservice_queries")
+        queries = [queries] if isinstance(queries, type) else queries
+        _expect(plugin, "todoservice_models", models, Iterable, "a list of table classes")
+        _expect(plugin, "todoservice_router", router, APIRouter, "an APIRouter")
+        _expect(plugin, "todoservice_queries", queries, Iterable, "a class derived from Queries, or a list of such")
+        for declared in queries or ():
+            _expect(plugin, "todoservice_queries", _is_queries(declared), bool, "a class derived from Queries")
+        return Feature(plugin, tuple(models or ()), router, tuple(queries or ()), settings)
 
     def _call(self, plugin: Plugin, hook: str, **arguments: Any) -> Any:
         """Return what the plugin's own implementation of `hook` returns, or None. What it raises is attributed."""
@@ -176,6 +181,8 @@ class Host:
         model = self._call(plugin, "todoservice_settings")
         if model is None:
             return None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise PluginError(_unexpected(plugin, "todoservice_settings", model, "a class derived from BaseModel"))
         prefix = f"{PREFIX}{plugin.name.upper()}__"
         config = SettingsConfigDict(env_prefix=prefix, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
         try:
@@ -186,6 +193,39 @@ class Host:
                 for fault in error.errors(include_url=False)
             )
             raise PluginError("\n".join(lines)) from None
+
+
+def _is_queries(declared: object) -> object:
+    return True if isinstance(declared, type) and issubclass(declared, Queries) else declared
+
+
+def _expect(plugin: Plugin, hook: str, value: object, kind: type, words: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise PluginError(_unexpected(plugin, hook, value, words))
+
+
+def _unexpected(plugin: Plugin, hook: str, value: object, words: str) -> str:
+    if inspect.iscoroutine(value):
+        value.close()
+        return f"{plugin}: {hook} is async: write it with def, and return {words}"
+    return f"{plugin}: {hook} returned {value!r}: return {words}"
+
+
+def route_faults(features: Iterable[tuple[Feature, str]]) -> Iterator[str]:
+    """Yield the routes and operations that two claim. Each feature comes with the path it is mounted at."""
+    paths: dict[tuple[str, str], tuple[str, Plugin]] = {}
+    names: dict[str, Plugin] = {}
+    for feature, prefix in features:
+        for route in iter_route_contexts(feature.router.routes if feature.router else ()):
+            for method in sorted(route.methods or ()):
+                claim = f"{method} {prefix}{route.path}"
+                normal = (method, _PARAMETER.sub("{}", prefix + str(route.path)))
+                other, claimant = paths.setdefault(normal, (claim, feature.plugin))
+                if other != claim or claimant is not feature.plugin:
+                    yield f"{feature.plugin}: {claim} is taken by {other} of {claimant}: give one of them another path"
+            claimant = names.setdefault(str(route.name), feature.plugin)
+            if claimant is not feature.plugin:
+                yield f"{feature.plugin}: the operation {route.name} is named as one of {claimant}: rename its function"
 
 
 def _name_faults(plugins: Sequence[Plugin]) -> Iterator[str]:
@@ -247,15 +287,45 @@ def _model_faults(name: str, model: Any, owners: Mapping[str, Plugin]) -> Iterat
         yield f"{model.__name__} has the table {table}: name it {name} or {name}_something"
     if table in owners:
         yield f"{model.__name__} has the table {table}, which {owners[table]} has too"
-    if issubclass(model, Owned) and [column.name for column in model.__table__.primary_key] != ["user_id", "id"]:
-        yield f"{model.__name__} has another primary key than (user_id, id): leave both columns to Owned"
+    if model.__table__.schema != SCHEMA:
+        yield f"{model.__name__} is in the schema {model.__table__.schema}: leave the schema to its base class"
+    if issubclass(model, Owned):
+        yield from (f"{model.__name__} {fault}" for fault in _key_faults(model.__table__))
+
+
+def _key_faults(table: sa.Table) -> Iterator[str]:
+    """Yield what keeps the owner from being a part of every key: the fifth of the five layers."""
+    if [column.name for column in table.primary_key] != ["user_id", "id"]:
+        yield "has another primary key than (user_id, id): leave both columns to Owned"
+    for key in table.foreign_key_constraints:
+        targets = {element.parent.name: element.target_fullname for element in key.elements}
+        referred = next(iter(targets.values())).rpartition(".")[0]
+        if referred == f"{SCHEMA}.users":
+            continue
+        if targets.get("user_id") != f"{referred}.user_id" and _is_owned(table.metadata, referred):
+            yield (
+                f"has a foreign key ({', '.join(targets)}) that could point at another user's row: "
+                f"add user_id to it, which refers to {referred}.user_id"
+            )
+    unique: list[sa.UniqueConstraint | sa.Index] = [
+        *(constraint for constraint in table.constraints if isinstance(constraint, sa.UniqueConstraint)),
+        *(index for index in table.indexes if index.unique),
+    ]
+    for item in unique:
+        if "user_id" not in {getattr(column, "name", "") for column in item.columns}:
+            yield f"has {item.name}, unique over all users, which tells one what another has: add user_id to it"
+
+
+def _is_owned(metadata: sa.MetaData, table: str) -> bool:
+    return table in metadata.tables and "user_id" in metadata.tables[table].c
 
 
 def _order(features: Mapping[str, Feature]) -> list[str]:
-    tables = {model.__table__: name for name, feature in features.items() for model in feature.models}  # type: ignore[union-attr]
+    tables = {model.__table__.fullname: name for name, feature in features.items() for model in feature.models}  # type: ignore[union-attr]
     graph: dict[str, set[str]] = {}
     for name, feature in features.items():
-        referred = {key.column.table for model in feature.models for key in model.__table__.foreign_keys}  # type: ignore[union-attr]
+        keys = (key for model in feature.models for key in model.__table__.foreign_keys)  # type: ignore[union-attr]
+        referred = {key.target_fullname.rpartition(".")[0] for key in keys}
         needed = {tables[table] for table in referred if table in tables} | set(feature.plugin.requires)
         graph[name] = (needed & features.keys()) - {name}
     try:

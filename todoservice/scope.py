@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
@@ -52,7 +53,9 @@ class Scope:
         self._data = data
         self._status = status
         self._user_id = UUID(str(user_id))
-        self._transaction: Transaction | None = None
+
+    def _guard(self, text: str, parameters: Any) -> None:
+        self._data.statements.audit.check(text, parameters, self._user_id)
 
     @property
     def user_id(self) -> UUID:
@@ -93,7 +96,7 @@ class Scope:
 
         The statement is a declared one with the parameters `before` and `limit`, ordered by descending id.
         """
-        name = self._data.statements.prepared(statement).name
+        name = self._data.statements.declared_name(statement)
         params |= {"before": page.before(name), "limit": page.limit + 1}
         row: Any = await self._run(statement, _page_json, params, CursorResult.one, **page_size(page.limit))
         items, total, last = row
@@ -106,15 +109,20 @@ class Scope:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """Make the statements of the block one transaction: committed at its end, rolled back where it raises."""
-        if self._transaction is not None:
+        if self._transaction() is not None:
             msg = "this scope is in a transaction already: use one block for all its statements"
             raise RuntimeError(msg)
-        async with self._data.database.transaction(self._prefix(inserts=True)) as transaction:
-            self._transaction = transaction
+        async with self._data.database.transaction(self._prefix(inserts=True), self._guard) as transaction:
+            token = _open.set((self, transaction))
             try:
                 yield
             finally:
-                self._transaction = None
+                _open.reset(token)
+
+    def _transaction(self) -> Transaction | None:
+        """Return the transaction whose block this is called in: another task of the scope's is in none."""
+        scope, transaction = _open.get()
+        return transaction if scope is self else None
 
     async def _run(
         self,
@@ -131,9 +139,10 @@ class Scope:
         def work(connection: Connection) -> Result:
             return fetch(connection.execute(executable, values))
 
-        if self._transaction is not None:
-            return await self._transaction.run(work)
-        return await self._data.database.run(self._prefix(inserts=prepared.inserts), work)
+        transaction = self._transaction()
+        if transaction is not None:
+            return await transaction.run(work)
+        return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard)
 
     def _prefix(self, *, inserts: bool) -> str:
         """Return what travels before a statement, in its message and its transaction: the user and the time limit."""
@@ -147,6 +156,9 @@ class Scope:
         if inserts:
             return f"{settings}INSERT INTO {SCHEMA}.users(id) VALUES('{self._user_id}') ON CONFLICT DO NOTHING;"
         return settings
+
+
+_open: ContextVar[tuple[Scope | None, Transaction | None]] = ContextVar("open", default=(None, None))
 
 
 def _found(row: Row[Any] | None) -> Row[Any]:

@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
 from todoservice.database.url import parse_url
 
 PREFIX = "TODOSERVICE_"
+
+
+Seconds = Annotated[float, Field(ge=0.001, le=86_400)]
+"""From a millisecond, PostgreSQL's own unit, to a day."""
 
 
 class StartupError(SystemExit):
@@ -52,14 +56,16 @@ class Settings(BaseSettings):
     """Refuse to start where the database could let one user's rows be seen by another."""
     provision_users: bool = True
     """Add a user who is seen for the first time when they first write."""
-    pool_size: PositiveInt = 10
+    pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
     """Connections of each process."""
-    pool_timeout: PositiveFloat = 5.0
+    pool_timeout: Seconds = 5.0
     """Seconds to wait for a free connection."""
-    connect_timeout: PositiveFloat = 10.0
+    connect_timeout: Seconds = 10.0
     """Seconds to wait for a new connection, name look-up and authentication included."""
-    statement_timeout: PositiveFloat = 10.0
+    statement_timeout: Seconds = 10.0
     """Seconds after which the database ends a statement."""
+    allowed_functions: str | None = None
+    """Functions, separated by commas, that statements may call besides the audit's own list."""
     max_body_size: PositiveInt = 1024 * 1024
     """Bytes of a request's body."""
 

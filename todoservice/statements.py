@@ -1,5 +1,6 @@
 """Statements: declared once by a feature, confined to one user, compiled once."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,8 @@ from sqlalchemy.orm import with_loader_criteria
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import col
 
-from todoservice.confinement import faults, set_columns
+from todoservice.audit import Audit
+from todoservice.confinement import UnscopedStatement, faults, set_columns
 from todoservice.models import Owned, Shared
 
 ME: Final = "me"
@@ -27,10 +29,6 @@ _RFC3339: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 Default = Callable[[Mapping[str, Any]], Any]
 """Makes a column's value from the other values of its row."""
-
-
-class UnscopedStatement(Exception):
-    """A statement that cannot be confined to one user. The message says what to write instead."""
 
 
 class Queries:
@@ -173,7 +171,7 @@ def page_size(size: int) -> dict[str, int]:
 
 def _formatted(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     kind = column.type.impl if isinstance(column.type, sa.types.TypeDecorator) else column.type
-    if isinstance(kind, sa.DateTime):
+    if isinstance(kind, sa.DateTime) and not isinstance(column.type, sa.Interval):
         return sa.func.to_char(sa.func.timezone(sa.literal_column("'UTC'"), column), sa.literal_column(f"'{_RFC3339}'"))
     return column
 
@@ -186,25 +184,46 @@ def _joined(objects: sa.Subquery) -> sa.ColumnElement[str]:
     return sa.func.coalesce(sa.func.string_agg(_json(objects), sa.literal_column("','")), sa.literal_column("''"))
 
 
+def _is_mine(model: type[Owned]) -> sa.ColumnElement[bool]:
+    """Return the criterion that SQLAlchemy adds to `model`, or to the alias of it that a statement names."""
+    return col(model.user_id) == me()
+
+
 class Statements:
     """The statements of one app: declared ones, prepared at start, and those built in a handler, prepared each time."""
 
-    def __init__(self, models: Iterable[type[Owned | Shared]], dialect: Dialect) -> None:
-        """Take every model of the app, since a statement may reach any of them through a relationship."""
+    def __init__(self, models: Iterable[type[Owned | Shared]], dialect: Dialect, functions: Iterable[str] = ()) -> None:
+        """Take every model of the app, since a statement may reach any of them through a relationship.
+
+        `functions` are those that statements may call besides the audit's own list.
+        """
         models = tuple(models)
         self._dialect = dialect
+        self.audit = Audit(
+            (model.__table__ for model in models if issubclass(model, Owned)),  # type: ignore[attr-defined]
+            (model.__table__ for model in models if issubclass(model, Shared)),  # type: ignore[attr-defined]
+            functions,
+        )
         self._owned = frozenset(model for model in models if issubclass(model, Owned))
         self._tables = frozenset(model.__table__ for model in models)  # type: ignore[union-attr]
         self._criteria = tuple(
-            with_loader_criteria(model, col(model.user_id) == me(), include_aliases=True) for model in self._owned
+            with_loader_criteria(model, _is_mine, include_aliases=True, track_closure_variables=False)
+            for model in self._owned
         )
         self._declared: dict[Any, Prepared] = {}
 
     def declare(self, feature: str, queries: type[Queries]) -> None:
         """Prepare every statement of `queries`. Raises UnscopedStatement naming the one that cannot be confined."""
-        for name, statement in vars(queries).items():
+        for name, statement in inspect.getmembers_static(queries):
             if isinstance(statement, sa.Executable) and not name.startswith("_"):
                 self._declared[statement] = self._prepare(statement, f"{feature}.{name}")
+
+    def declared_name(self, statement: Any) -> str:
+        """Return the name of a declared statement. Raises TypeError for one that was not declared."""
+        if statement not in self._declared:
+            msg = "a page needs a statement declared in Queries, whose name its cursors carry"
+            raise TypeError(msg)
+        return self._declared[statement].name
 
     def prepared(self, statement: Any) -> Prepared:
         """Return the statement confined to one user. Raises UnscopedStatement where that cannot be done."""
@@ -219,8 +238,9 @@ class Statements:
                 statement, defaults = _stamped(statement)
             inserts = isinstance(statement, sa.Insert)
             prepared = Prepared(name, statement, self._criteria, self._dialect, defaults, inserts)
-            if " FULL OUTER JOIN " in str(prepared.compiled):
-                msg = f"{name}: holds a FULL JOIN, which no filter confines: use outerjoin(), or a union of two"
+            unproven = self.audit.verdict(str(prepared.compiled)).fault
+            if unproven is not None:
+                msg = f"{name}: {unproven}"
                 raise UnscopedStatement(msg)
         except SQLAlchemyError as error:
             msg = f"{name}: cannot be compiled: {error}"

@@ -69,3 +69,17 @@ def test_an_at_sign_in_the_password_is_told() -> None:
     with pytest.raises(BadDatabaseURL) as refused:
         parse_url("postgresql://u:p@ss@host/db")
     assert str(refused.value) == "has an @ in its password: write %40 for it"
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("nonsense=1", 'has a parameter that libpq does not know: invalid dsn: invalid connection option "nonsense"'),
+        ("connect_timeout=abc", "has a connect_timeout that is no number: write seconds, such as connect_timeout=10"),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_is_told(query: str, why: str) -> None:
+    """Before the first connection fails on it."""
+    with pytest.raises(BadDatabaseURL) as refused:
+        parse_url(f"postgresql://u:p@localhost/db?{query}")
+    assert str(refused.value) == why

@@ -78,7 +78,7 @@ def uses(app: FastAPI, client: TestClient) -> str:
 
 async def _role(app: FastAPI) -> object:
     return await app.state.data.database.run(
-        "", lambda connection: connection.exec_driver_sql("SELECT current_user").scalar()
+        "", lambda connection: connection.exec_driver_sql("SELECT current_user").scalar(), lambda *_: None
     )
 
 

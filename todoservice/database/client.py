@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from todoservice.confinement import UnscopedStatement
 from todoservice.database.dialect import Connection as ScopedConnection
-from todoservice.database.failures import FAILURES, problem_for
+from todoservice.database.dialect import Guard
+from todoservice.database.failures import FAILURES, is_out_of_reach, problem_for
 from todoservice.problems import ServiceUnavailable
 
 logger = logging.getLogger("todoservice")
@@ -30,13 +32,21 @@ class Database:
     """The pool of one app. It opens on the running loop, by the app's lifespan, and is used on that loop only."""
 
     def __init__(
-        self, engine: AsyncEngine, verify: Callable[[Connection], str], mend: Callable[[], None] | None = None
+        self,
+        engine: AsyncEngine,
+        verify: Callable[[Connection], str],
+        mend: Callable[[], None] | None = None,
+        *,
+        statement_limit: float = 11.0,
     ) -> None:
         """`verify` looks at the database before the first statement is served; it raises NotReady.
 
-        It returns what is then to travel before every prefix. `mend`, where there is one, is then called in a thread, and `verify` asked again.
+        It returns what is then to travel before every prefix. `mend`, where there is one, is then called in a thread,
+        and `verify` asked again.
         """
         self.engine = engine
+        event.listen(engine.sync_engine, "connect", _close_door)
+        self._statement_limit = statement_limit
         self._verify = verify
         self._mend = mend
         self._verified = False
@@ -77,12 +87,12 @@ class Database:
 
     async def _verify_and_mend(self) -> None:
         try:
-            self._before = await self._run("", self._verify)
+            self._before = await self._run("", self._verify, _host_door)
         except NotReady:
             if self._mend is None:
                 raise
             await asyncio.to_thread(self._mend)
-            self._before = await self._run("", self._verify)
+            self._before = await self._run("", self._verify, _host_door)
         self._verified = True
 
     async def ready(self) -> bool:
@@ -95,13 +105,14 @@ class Database:
                 return False
         return True
 
-    async def run(self, prefix: str, work: Callable[[Connection], Result]) -> Result:
+    async def run(self, prefix: str, work: Callable[[Connection], Result], guard: Guard) -> Result:
         """Do `work` with a connection of the pool, every statement preceded by `prefix` in the same message.
 
+        `guard` is asked first, with each statement's text and parameters, and raises to refuse it.
         Raises the Problem that stands for what went wrong.
         """
         await self._ensure_verified()
-        return await self._run(self._before + prefix, work)
+        return await self._run(self._before + prefix, work, guard)
 
     async def _ensure_verified(self) -> None:
         if not self._verified:
@@ -111,10 +122,15 @@ class Database:
                 logger.error("%s", error)  # noqa: TRY400 - expected, and told in one line
                 raise ServiceUnavailable from error
 
-    async def _run(self, prefix: str, work: Callable[[Connection], Result]) -> Result:
+    async def _run(self, prefix: str, work: Callable[[Connection], Result], guard: Guard) -> Result:
         self._ensure_open()
         with self._told():
-            return await greenlet_spawn(self._with_connection, prefix, work)
+            async with asyncio.timeout(None) as limit:
+                return await greenlet_spawn(self._with_connection, prefix, work, guard, limit)
+
+    def limit_from_now(self) -> float:
+        """Return when, by the loop's clock, a statement sent now is given up: a server that hangs ends none itself."""
+        return asyncio.get_running_loop().time() + self._statement_limit
 
     def _ensure_open(self) -> None:
         if self._loop is not asyncio.get_running_loop():
@@ -124,28 +140,35 @@ class Database:
             )
             raise NotOpen(msg)
 
-    def _with_connection(self, prefix: str, work: Callable[[Connection], Result]) -> Result:
+    def _with_connection(
+        self, prefix: str, work: Callable[[Connection], Result], guard: Guard, limit: asyncio.Timeout
+    ) -> Result:
         with self.engine.sync_engine.connect() as connection:
+            limit.reschedule(self.limit_from_now())
             scoped = _scoped(connection)
-            scoped.prefix = prefix
+            scoped.prefix, scoped.guard = prefix, guard
             try:
                 return work(connection)
             finally:
-                scoped.prefix = ""
+                scoped.prefix, scoped.guard = "", _closed
 
     @asynccontextmanager
-    async def transaction(self, prefix: str) -> AsyncIterator["Transaction"]:
+    async def transaction(self, prefix: str, guard: Guard) -> AsyncIterator["Transaction"]:
         """Hold one connection in one transaction: committed at the end of the block, rolled back where it raises."""
         await self._ensure_verified()
         self._ensure_open()
         with self._told():
             connection = await greenlet_spawn(self.engine.sync_engine.connect)
+        scoped = _scoped(connection)
         try:
-            _scoped(connection).open_transaction(self._before + prefix)
+            scoped.open_transaction(self._before + prefix)
+            scoped.guard = guard
             yield Transaction(self, connection)
             with self._told():
-                await greenlet_spawn(connection.commit)
+                async with asyncio.timeout_at(self.limit_from_now()):
+                    await greenlet_spawn(connection.commit)
         finally:
+            scoped.guard = _closed
             # Returning the connection rolls back what was not committed.
             await asyncio.shield(greenlet_spawn(connection.close))
 
@@ -156,7 +179,9 @@ class Database:
             yield
         except FAILURES as error:
             problem = problem_for(error)
-            if isinstance(problem, ServiceUnavailable):
+            if is_out_of_reach(error):
+                if self.reached is not False:
+                    logger.warning("The database is out of reach: %s", _in_one_line(error))
                 self.reached = False
             if problem is None:
                 raise
@@ -177,7 +202,22 @@ class Transaction:
         """Do `work` in the transaction, one after the other. Raises the Problem that stands for what went wrong."""
         async with self._turn:
             with self._database._told():  # noqa: SLF001 - a part of it
-                return await greenlet_spawn(work, self._connection)
+                async with asyncio.timeout_at(self._database.limit_from_now()):
+                    return await greenlet_spawn(work, self._connection)
+
+
+def _closed(_text: object, _parameters: object) -> None:
+    """Refuse a statement that nobody's scope sends."""
+    msg = "a statement was sent outside of a scope: give it to one, which says whose rows it may touch"
+    raise UnscopedStatement(msg)
+
+
+def _host_door(_text: object, _parameters: object) -> None:
+    """Let the host's own statements through: those that look at the database before the first user's is served."""
+
+
+def _close_door(connection: ScopedConnection, _record: object) -> None:
+    connection.guard = _closed
 
 
 def _seen(verification: asyncio.Task[None]) -> None:

@@ -32,12 +32,18 @@ NO_COPY: Final = (
 )
 
 
+Guard = Callable[[Any, Any], None]
+
+
 class Connection(psycopg2.extensions.connection):
     """A connection that sends `prefix` before each statement, in the same message.
 
     The engine keeps it in autocommit. Without a transaction PostgreSQL runs such a message as one, so that what
     `prefix` sets lasts for the statement.
     """
+
+    guard: Guard | None = None
+    """Asked before each statement, with its text and parameters. It raises to refuse one."""
 
     prefix: str = ""
     """Complete statements, each ended by a semicolon. Cleared on return to the pool."""
@@ -144,8 +150,9 @@ class Cursor(psycopg2.extensions.cursor):
         Raises psycopg2.Error.
         """
         # Here is every statement of the engine, as its author wrote it: no other way leads to the server.
-        # The audit stands here, before anything is put in front of the text.
         connection = self.connection
+        if connection.guard is not None:
+            connection.guard(query, vars)
         message = connection.heading().encode() + self.mogrify(query, vars)
         self._total = None
         try:

@@ -11,8 +11,9 @@ from todoservice.problems import Conflict, InvalidRequest, Problem, ServiceUnava
 UNKNOWN_USER: Final = "TS403"
 """The SQLSTATE that the function `todoservice.require_user` raises."""
 
-FAILURES: Final = (PoolTimeout, DBAPIError, ValueError)
-"""What a statement may fail with. ValueError is psycopg2's for a text that PostgreSQL cannot hold."""
+FAILURES: Final = (PoolTimeout, DBAPIError, TimeoutError, ValueError)
+"""What a statement may fail with. TimeoutError is ours for a server that hangs, ValueError psycopg2's for a text that
+PostgreSQL cannot hold."""
 
 
 def _too_long() -> Problem:
@@ -44,6 +45,8 @@ def problem_for(error: Exception) -> Problem | None:
     match error:
         case PoolTimeout():
             return ServiceUnavailable("All connections to the database are busy: try again shortly.")
+        case TimeoutError():
+            return _too_long()
         case DBAPIError():
             return _by_state(error)
         case UnicodeEncodeError():
@@ -52,6 +55,16 @@ def problem_for(error: Exception) -> Problem | None:
             return InvalidRequest(("request", "A text holds the character U+0000, which cannot be stored"))
         case _:
             return None
+
+
+def is_out_of_reach(error: Exception) -> bool:
+    """Say whether the database could not be asked, and not only that it refused or took too long."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, TimeoutError)
+    state = getattr(error.orig, "pgcode", None)
+    if state is None:
+        return error.connection_invalidated or isinstance(error, OperationalError)
+    return str(state).startswith(("08", "57P"))
 
 
 def _by_state(error: DBAPIError) -> Problem | None:

@@ -3,6 +3,8 @@
 from ipaddress import ip_address
 from typing import Final
 
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import make_dsn
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -37,7 +39,21 @@ def parse_url(text: str) -> URL:
     url = url.set(drivername="postgresql+psycopg2")
     if "sslmode" not in url.query and url.host and not _is_local(url.host):
         url = url.update_query_dict({"sslmode": "require"})
+    _see_that_libpq_reads(url)
     return url
+
+
+def _see_that_libpq_reads(url: URL) -> None:
+    parameters = {name: value for name, value in url.query.items() if isinstance(value, str)}
+    try:
+        make_dsn(**parameters)
+        float(parameters.get("connect_timeout", 0))
+    except ProgrammingError as error:
+        msg = f"has a parameter that libpq does not know: {' '.join(str(error).split())}"
+        raise BadDatabaseURL(msg) from None
+    except ValueError:
+        msg = "has a connect_timeout that is no number: write seconds, such as connect_timeout=10"
+        raise BadDatabaseURL(msg) from None
 
 
 def _is_local(host: str) -> bool:

@@ -1,0 +1,264 @@
+"""The audit accepts what it can prove confined to the user, and refuses everything else."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import psycopg2.extras
+import pytest
+import sqlalchemy as sa
+from audit_models import Mood, Slug, Step
+from audit_refusals import REFUSED
+from audit_shapes import ACCEPTED, MINE
+from psycopg2.extensions import AsIs, Binary
+from psycopg2.sql import SQL
+from sqlalchemy import make_url
+from todoservice_todos.models import Todo
+from todoservice_todos.queries import TodoQueries
+
+from todoservice import UnscopedStatement, uuid7
+from todoservice.audit import Audit
+from todoservice.statements import Statements
+
+ME = uuid7()
+OTHER = uuid7()
+VALUES: dict[str, Any] = {
+    "me": ME,
+    "id": uuid7(),
+    "new": uuid7(),
+    "ids": [uuid7()],
+    "tuple": ("a", "b"),
+    "title": "a",
+    "n": 5,
+    "when": datetime(2026, 1, 1, tzinfo=UTC),
+}
+
+
+def values(text: str) -> dict[str, Any]:
+    """Return the values of the parameters that the text names."""
+    return {name: value for name, value in VALUES.items() if f"%({name})s" in text}
+
+
+def table(model: Any) -> sa.Table:
+    """Return the table of a model."""
+    found: sa.Table = model.__table__
+    return found
+
+
+@pytest.fixture(scope="module")
+def audit() -> Audit:
+    """Return the audit of an app with these tables."""
+    return Audit(map(table, [Todo, Step, Slug]), [table(Mood)])
+
+
+@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
+def test_what_is_confined_is_accepted(audit: Audit, text: str) -> None:
+    """With the user bound."""
+    audit.check(text, values(text), ME)
+
+
+@pytest.fixture
+def cursor(fresh_url: str) -> Iterator[Any]:
+    """Return a cursor of a database that has the tables, each with a row of the user's."""
+    engine = sa.create_engine(make_url(fresh_url).set(drivername="postgresql+psycopg2"))
+    with engine.begin() as connection:
+        for model in (Step, Mood, Slug):
+            table(model).create(connection)
+        connection.execute(sa.text("INSERT INTO todoservice.users (id) VALUES (:me)"), {"me": ME})
+        connection.execute(
+            sa.insert(table(Todo)), {"user_id": ME, "id": VALUES["id"], "title": "a", "created_at": VALUES["when"]}
+        )
+        connection.exec_driver_sql("ALTER TABLE todoservice.todos ALTER created_at SET DEFAULT now()")
+        connection.exec_driver_sql("ALTER TABLE todoservice.todos ALTER is_completed SET DEFAULT false")
+    raw = engine.raw_connection()
+    try:
+        yield raw.cursor()
+    finally:
+        raw.close()
+        engine.dispose()
+
+
+def test_what_is_accepted_is_sql(cursor: Any) -> None:
+    """PostgreSQL runs every statement of the table above: none is accepted that nobody could write."""
+    failed = {}
+    for name, text in ACCEPTED.items():
+        try:
+            cursor.execute(text, values(text))
+        except Exception as error:  # noqa: BLE001 - told below
+            failed[name] = f"{error} {text}"
+        cursor.connection.rollback()
+    assert failed == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [pytest.param(text, why, id=f"{why}-{name}") for why, shapes in REFUSED.items() for name, text in shapes.items()],
+)
+def test_what_is_not_proven_is_refused(audit: Audit, text: str, why: str) -> None:
+    """With what is wrong about it."""
+    with pytest.raises(UnscopedStatement) as refused:
+        audit.check(text, values(text), ME)
+    assert why in str(refused.value).split(" It is: ")[0]
+
+
+@pytest.mark.parametrize("shape", ["rows", "one_json", "all_json", "page_json"])
+@pytest.mark.parametrize(
+    "name", [name for name, value in vars(TodoQueries).items() if isinstance(value, sa.Executable)]
+)
+def test_the_queries_of_todos_are_accepted(audit: Audit, name: str, shape: str) -> None:
+    """In each shape of answer."""
+    dialect = sa.create_engine("postgresql+psycopg2://").dialect
+    prepared = Statements([Todo], dialect).prepared(getattr(TodoQueries, name))
+    verdict = audit.verdict(str(getattr(prepared, shape).compile(dialect=dialect)))
+    assert (verdict.fault, verdict.users) == (None, ("p_me",))
+
+
+def test_a_refusal_says_what_to_write(audit: Audit) -> None:
+    """And names the table and the statement."""
+    verdict = audit.verdict("SELECT t.id\n FROM todoservice.todos AS t")
+    assert verdict.fault == (
+        "the statement reaches todoservice.todos without its user: add t.user_id = :me to the WHERE of that SELECT, "
+        "UPDATE or DELETE, or to the ON of its join, as a condition of its own beside the rest. "
+        "It is: SELECT t.id FROM todoservice.todos AS t"
+    )
+
+
+def test_a_long_statement_is_cut_in_the_message(audit: Audit) -> None:
+    """It goes into a log."""
+    fault = audit.verdict(f"SELECT {', '.join(['1'] * 1000)} FROM todoservice.todos").fault
+    assert fault is not None
+    assert len(fault) < 500
+
+
+def test_a_long_statement_is_refused(audit: Audit) -> None:
+    """Before its length costs anything."""
+    assert "too long" in str(audit.verdict("SELECT 1" + ", 1" * 60000).fault)
+
+
+def test_a_deep_statement_is_refused(audit: Audit) -> None:
+    """However the depth is made, and without an error of another kind."""
+    assert audit.verdict("SELECT " + "- " * 5000 + "1").fault
+    assert audit.verdict("SELECT 1" + " + 1" * 5000).fault
+
+
+def test_functions_can_be_allowed() -> None:
+    """By their names, in any case."""
+    audit = Audit([], [], ["Similarity"])
+    audit.check("SELECT similarity('a', 'b')", None, ME)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [OTHER, str(ME), None, ME.bytes, [ME], (ME,), AsIs("user_id"), type("Sub", (UUID,), {})(str(ME))],
+    ids=["another user", "text", "null", "bytes", "list", "tuple", "sql", "subclass"],
+)
+def test_only_the_user_is_bound_as_the_user(audit: Audit, value: object) -> None:
+    """Exactly, as a UUID."""
+    with pytest.raises(UnscopedStatement, match="another value than the scope's user in its parameter me"):
+        audit.check(f"SELECT t.id {MINE}", {"me": value}, ME)
+
+
+def test_a_missing_user_is_refused(audit: Audit) -> None:
+    """Whoever else is bound."""
+    with pytest.raises(UnscopedStatement, match="another value than the scope's user"):
+        audit.check(f"SELECT t.id {MINE}", {"user": ME}, ME)
+
+
+def test_each_user_of_a_statement_is_compared(audit: Audit) -> None:
+    """Where its tables have parameters of their own."""
+    text = f"SELECT t.id {MINE} UNION SELECT s.id FROM todoservice.steps AS s WHERE s.user_id = %(you)s"
+    audit.check(text, {"me": ME, "you": ME}, ME)
+    with pytest.raises(UnscopedStatement, match="in its parameter you"):
+        audit.check(text, {"me": ME, "you": OTHER}, ME)
+
+
+def test_one_text_with_changing_values(audit: Audit) -> None:
+    """Each time is compared, whatever came before."""
+    text = f"SELECT t.title {MINE}"
+    audit.check(text, {"me": ME}, ME)
+    audit.check(text, {"me": OTHER}, OTHER)
+    with pytest.raises(UnscopedStatement):
+        audit.check(text, {"me": ME}, OTHER)
+    audit.check(text, {"me": ME}, ME)
+
+
+INSERT = "INSERT INTO todoservice.todos (user_id, id, title) VALUES (%(me)s, %(id)s, 'x'), (%(you)s, %(id)s, 'x')"
+
+
+def test_each_row_inserted_is_the_users(audit: Audit) -> None:
+    """The second too."""
+    audit.check(INSERT, {"me": ME, "you": ME, "id": OTHER}, ME)
+    with pytest.raises(UnscopedStatement, match="in its parameter you"):
+        audit.check(INSERT, {"me": ME, "you": OTHER, "id": OTHER}, ME)
+
+
+class _Word(StrEnum):
+    A = "a"
+
+
+class _Sql:
+    def __conform__(self, protocol: object) -> object:
+        return AsIs("1 OR true")
+
+
+PLAIN = [
+    None, True, 1, 1.5, "a", b"a", Decimal("1.5"), ME, date(2026, 1, 1), time(1), timedelta(1), datetime.now(UTC),
+    Binary(b"a"), psycopg2.extras.Json({"a": [1]}), psycopg2.extras.DateRange(date(2026, 1, 1)), [], [1, None],
+    [["a"], ["b"]],
+]  # fmt: skip
+SQL_VALUE: Any = AsIs("1")
+STRANGE = [
+    AsIs("1"), SQL("1"), _Sql(), _Word.A, type("S", (str,), {})("a"), type("I", (int,), {})(1), {"a": 1}, {1}, (1, 2),
+    [AsIs("1")], [[_Sql()]], [(1,)], psycopg2.extras.NumericRange(SQL_VALUE), object(), bytearray(b"a"),
+]  # fmt: skip
+TITLED = f"SELECT t.id {MINE} AND t.title = %(title)s"
+LISTED = f"SELECT t.id {MINE} AND t.title IN %(title)s"
+
+
+@pytest.mark.parametrize("value", PLAIN, ids=lambda value: type(value).__name__)
+def test_a_plain_value_is_bound(audit: Audit, value: object) -> None:
+    """One that psycopg2 writes as a literal by itself."""
+    audit.check(TITLED, {"me": ME, "title": value}, ME)
+
+
+@pytest.mark.parametrize("value", STRANGE, ids=lambda value: type(value).__name__)
+def test_a_strange_value_is_refused(audit: Audit, value: object) -> None:
+    """One that may say for itself what SQL it is, or that is more than one."""
+    with pytest.raises(UnscopedStatement, match="to title, which could be more than a value"):
+        audit.check(TITLED, {"me": ME, "title": value}, ME)
+
+
+def test_a_tuple_stands_after_in(audit: Audit) -> None:
+    """And nowhere else; its items are plain."""
+    audit.check(LISTED, {"me": ME, "title": ("a", None)}, ME)
+    for value in ((AsIs("1"),), (("a",),), (_Word.A,)):
+        with pytest.raises(UnscopedStatement, match="could be more than a value"):
+            audit.check(LISTED, {"me": ME, "title": value}, ME)
+
+
+class _Mapping(dict[str, Any]):
+    """Answers each look-up with something else."""
+
+
+@pytest.mark.parametrize("parameters", [_Mapping(me=ME), [ME], (ME,), {"me"}], ids=["subclass", "list", "tuple", "set"])
+def test_parameters_are_a_plain_dictionary(audit: Audit, parameters: Any) -> None:
+    """Another kind may answer psycopg2 otherwise than the audit."""
+    with pytest.raises(UnscopedStatement, match="has no plain dictionary of parameters"):
+        audit.check(f"SELECT t.id {MINE}", parameters, ME)
+
+
+def test_a_percent_sign_needs_parameters(audit: Audit) -> None:
+    """Without any, psycopg2 sends the text as it is, which is another statement."""
+    audit.check("SELECT 5 %% 2", {}, ME)
+    with pytest.raises(UnscopedStatement, match="has no parameters: give a dictionary of them"):
+        audit.check("SELECT 5 %% 2", None, ME)
+
+
+@pytest.mark.parametrize("text", [b"SELECT 1", SQL("SELECT 1"), type("S", (str,), {})("SELECT 1")])
+def test_a_statement_is_text(audit: Audit, text: Any) -> None:
+    """Nothing else can be read twice alike."""
+    with pytest.raises(UnscopedStatement, match="cannot be audited: send the statement as a str"):
+        audit.check(text, None, ME)

@@ -1,0 +1,109 @@
+"""The audit: the proof that a statement filters by its user. The third of the five layers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+import sqlglot
+from sqlalchemy.util import immutabledict
+from sqlglot.errors import SqlglotError
+
+from todoservice.audit.proof import Proof
+from todoservice.audit.reading import Reading, Refused, read, refuse
+from todoservice.audit.values import PLAIN, is_safe
+from todoservice.audit.words import FUNCTIONS
+from todoservice.confinement import UnscopedStatement
+from todoservice.models import SCHEMA
+
+__all__ = ["Audit", "Verdict"]
+
+_KEPT_VERDICTS: Final = 2048
+_SHOWN: Final = 200
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the audit found of one text."""
+
+    fault: str | None
+    """Why it is refused, and what to write instead. None where it is proven."""
+    users: tuple[str, ...] = ()
+    """The parameters that must be the scope's user."""
+    lists: frozenset[str] = frozenset()
+    """The parameters that may be a tuple."""
+    interpolated: bool = False
+    """Whether it must be sent with parameters."""
+
+
+class Audit:
+    """Proves each statement of an app, once for each distinct text, and compares the bound user every time."""
+
+    def __init__(self, owned: Iterable[sa.Table], shared: Iterable[sa.Table], functions: Iterable[str] = ()) -> None:
+        """Take all tables of the app, and the functions that statements may call besides the built-in ones."""
+        self._owned = {table.name: table for table in owned}
+        self._shared = {table.name: table for table in shared}
+        self._functions = FUNCTIONS | {name.lower() for name in functions}
+        self._verdict = lru_cache(_KEPT_VERDICTS)(self._prove)
+
+    def verdict(self, text: str) -> Verdict:
+        """Return what the audit finds of a text as psycopg2 gets it, with `%(name)s` for each parameter."""
+        return self._verdict(text)
+
+    def check(self, text: str, parameters: Mapping[str, Any] | None, user_id: UUID) -> None:
+        """Raise UnscopedStatement unless the statement is proven and bound to this user, by values that are literals.
+
+        `parameters` is what is sent with the text: a plain dictionary, or None where nothing is interpolated.
+        """
+        if type(text) is not str:
+            msg = f"a {type(text).__name__} cannot be audited: send the statement as a str"
+            raise UnscopedStatement(msg)
+        verdict = self._verdict(text)
+        if verdict.fault is not None:
+            raise UnscopedStatement(verdict.fault)
+        if parameters is None:
+            if verdict.interpolated:
+                raise UnscopedStatement(_fault("has no parameters: give a dictionary of them", text))
+            return
+        self._check_values(text, verdict, parameters, user_id)
+
+    def _check_values(self, text: str, verdict: Verdict, parameters: Mapping[str, Any], user_id: UUID) -> None:
+        if type(parameters) is not dict and type(parameters) is not immutabledict:
+            raise UnscopedStatement(_fault("has no plain dictionary of parameters: bind values by name", text))
+        for name in verdict.users:
+            value = parameters.get(name)
+            if type(value) is not UUID or value != user_id:
+                why = f"has another value than the scope's user in its parameter {name}: bind scope.user_id, a UUID"
+                raise UnscopedStatement(_fault(why, text))
+        for name, value in parameters.items():
+            if type(value) not in PLAIN and not is_safe(value, listed=name in verdict.lists):
+                kind = type(value).__name__
+                why = f"binds a {kind} to {name}, which could be more than a value: bind a plain str, int, UUID or such"
+                raise UnscopedStatement(_fault(why, text))
+
+    def _prove(self, text: str) -> Verdict:
+        try:
+            reading = read(text, self._functions)
+            proof = Proof(self._owned, self._shared, SCHEMA, self._functions)
+            proof.check(_parse(reading), reading)
+        except Refused as error:
+            return Verdict(_fault(str(error), text))
+        except (RecursionError, SqlglotError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # A tree of another shape than expected proves nothing.
+            return Verdict(_fault(f"cannot be read ({type(error).__name__}): write it in a simpler way", text))
+        users = tuple(sorted({reading.names[number] for number in proof.anchors}))
+        return Verdict(None, users, reading.lists, reading.interpolated)
+
+
+def _parse(reading: Reading) -> Any:
+    statements = sqlglot.parse(reading.text, dialect="postgres")
+    if len(statements) != 1 or statements[0] is None:
+        refuse("is not one statement: send one")
+    return statements[0]
+
+
+def _fault(why: str, text: str) -> str:
+    line = " ".join(text.split())
+    return f"the statement {why}. It is: {line[:_SHOWN]}{'...' * (len(line) > _SHOWN)}"

@@ -1,0 +1,322 @@
+"""The second reading of a statement: by its grammar. It proves that every owned table is confined to one user.
+
+A proof checker, not a search for bad things: each kind of node has the parts listed that it may have, and what is on no
+list is refused. A table is confined where every row that gets through carries the user: by an equality of its `user_id`
+with a bound parameter, or with the `user_id` of a table so confined, as a whole conjunct of WHERE or of a join's ON.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlglot import exp
+
+from todoservice.audit.expressions import Values, kind_of, parts_of
+from todoservice.audit.reading import Reading, refuse
+from todoservice.audit.relations import OWNER, Place, Relation, Relations, Sources, parameter
+
+_KEPT: Final = frozenset({OWNER, "id"})
+_TABLE_OF_HOST: Final = "item"
+"""What the host's own JSON calls a subquery: it may be a table's name too."""
+
+
+class Proof(Values):
+    """Checks one statement. `anchors` are then the numbers of the placeholders that must be the user."""
+
+    def __init__(
+        self, owned: Mapping[str, sa.Table], shared: Mapping[str, sa.Table], schema: str, functions: frozenset[str]
+    ) -> None:
+        """Take the declared tables by their names within the schema."""
+        super().__init__(functions)
+        self._owned = owned
+        self._tables = {**shared, **owned}
+        self._schema = schema
+        self._selects = 0
+        self.anchors: set[int] = set()
+
+    def check(self, statement: Any, reading: Reading) -> None:
+        """Prove the statement, or raise Refused."""
+        self._statement(statement, Place())
+        if self._selects != reading.selects or len(self._placeholders) != len(reading.names):
+            refuse("has a part that the parser did not show: write it another way")
+
+    # Statements
+
+    def _statement(self, node: Any, place: Place) -> None:
+        match node:
+            case exp.Insert():
+                self._insert(node, place)
+            case exp.Update():
+                self._update(node, place)
+            case exp.Delete():
+                self._delete(node, place)
+            case _:
+                self._query(node, place)
+
+    def _query(self, node: Any, place: Place, owner_at: int | None = None) -> None:
+        """Check a query. `owner_at` is the position of the item that becomes a new row's owner, in INSERT."""
+        if isinstance(node, exp.Select):
+            self._select(node, place, owner_at)
+            return
+        if not isinstance(node, exp.Union | exp.Except | exp.Intersect | exp.Subquery) or node.args.get("alias"):
+            refuse(f"holds {kind_of(node)}, which the audit does not know: use SELECT, INSERT, UPDATE or DELETE")
+        parts = parts_of(node)
+        place = self._with(parts.pop("with_", None), place)
+        for side in ("this", "expression"):
+            if side in parts:
+                self._query(parts.pop(side), place, owner_at)
+        self._clauses(parts, place)
+
+    def _select(self, node: exp.Select, place: Place, owner_at: int | None) -> None:
+        self._selects += 1
+        parts = parts_of(node)
+        place = self._with(parts.pop("with_", None), place)
+        sources, joins, first = Sources(), parts.pop("joins", []), parts.pop("from_", None)
+        if first is not None:
+            self._tree(parts_of(first)["this"], joins, sources, place)
+        elif joins:
+            refuse("joins to nothing")
+        inside = self._confine(sources, parts.get("where"), place)
+        self._locks(parts.pop("locks", []), sources.relations)
+        if owner_at is not None:
+            self._owner_item(parts.get("expressions", []), owner_at, sources)
+        self._clauses(parts, inside)
+
+    def _with(self, node: Any, place: Place) -> Place:
+        for query in [] if node is None else parts_of(node)["expressions"]:
+            parts = parts_of(query)
+            name = parts_of(parts["alias"])["this"].name
+            self._check_name(name, None)
+            if name.startswith("pg_"):
+                refuse(f"gives the name {name} to a query: those that begin with pg_ are PostgreSQL's own")
+            known = Place(place.around, place.queries | {name})
+            self._statement(parts["this"], known if node.args.get("recursive") else place)
+            place = known
+        return place
+
+    def _locks(self, locks: Iterable[Any], relations: Relations) -> None:
+        for lock in locks:
+            names = {table.name for table in parts_of(lock).get("expressions", []) if not table.args.get("db")}
+            shared = [relation.name for relation in relations.values() if not relation.owned]
+            if shared or not names <= relations.keys():
+                refuse(f"locks {', '.join(shared) or 'what it does not read'}: lock owned tables only")
+
+    def _insert(self, node: exp.Insert, place: Place) -> None:
+        parts = parts_of(node)
+        place = self._with(parts.pop("with_", None), place)
+        schema = parts.pop("this")
+        if not isinstance(schema, exp.Schema):
+            refuse(f"inserts without naming columns: write INSERT INTO ... ({OWNER}, id, ...)")
+        target = self._target(parts_of(schema)["this"])
+        columns = [self._known(target, column) for column in schema.expressions]
+        if columns.count(OWNER) != 1:
+            refuse(f"inserts into {target.table} without {OWNER}: name it once, and give it the bound user")
+        self._inserted(parts.pop("expression", None), columns, place)
+        target.confined = True
+        if "conflict" in parts:
+            self._conflict(parts.pop("conflict"), target, place)
+        self._clauses(parts, place.within({target.name: target}))
+
+    def _inserted(self, source: Any, columns: list[str], place: Place) -> None:
+        if source is None:
+            refuse(f"inserts default values: name the columns, {OWNER} among them, and write VALUES")
+        if not isinstance(source, exp.Values):
+            self._query(source, place, columns.index(OWNER))
+            return
+        for row in parts_of(source)["expressions"]:
+            items = row.expressions if isinstance(row, exp.Tuple) else []
+            if len(items) != len(columns):
+                refuse("inserts a row of another length than its list of columns")
+            self._owner_value(items[columns.index(OWNER)])
+            self._value(row, place)
+
+    def _owner_value(self, node: Any) -> None:
+        number = parameter(node)
+        if number is None:
+            refuse(f"gives a new row a {OWNER} that is no bound parameter: bind the scope's user there")
+        self.anchors.add(number)
+
+    def _owner_item(self, items: list[Any], at: int, sources: Sources) -> None:
+        """Check what an INSERT ... SELECT gives as the owner: the user, or the owner of a confined row."""
+        if len(items) <= at or any(item.is_star for item in items):
+            refuse(f"inserts a SELECT whose {OWNER} is not to be seen: list its columns, without *")
+        item = items[at].unalias()
+        if isinstance(item, exp.Cast) and item.to.this == exp.DataType.Type.UUID and parameter(item) is None:
+            item = item.this
+        relation = sources.of(item, OWNER) if isinstance(item, exp.Column) else None
+        rows = sources.rows_of(item)
+        for value in rows:
+            self._owner_value(value)
+        if not rows and not (relation and relation.confined):
+            self._owner_value(item)
+
+    def _conflict(self, node: Any, target: Relation, place: Place) -> None:
+        parts = parts_of(node)
+        keys = [self._known(target, key) for key in parts.pop("conflict_keys", [])]
+        updates = parts.pop("expressions", [])
+        parts.pop("action", None)
+        if OWNER not in keys and (keys or updates or not _owner_in_every_key(target.table)):
+            refuse(
+                f"may meet another user's row of {target.table}: write ON CONFLICT ({OWNER}, id), or another key that "
+                f"holds {OWNER}"
+            )
+        excluded = Relation("excluded", target.table, owned=True, confined=True)
+        inside = place.within({target.name: target}).within({"excluded": excluded})
+        self._assignments(updates, target, inside)
+        self._clauses(parts, inside)
+
+    def _update(self, node: exp.Update, place: Place) -> None:
+        parts = parts_of(node)
+        place = self._with(parts.pop("with_", None), place)
+        target = self._target(parts.pop("this"))
+        sources = Sources({target.name: target})
+        if "from_" in parts:
+            self._tree(parts_of(parts.pop("from_"))["this"], [], sources, place)
+        inside = self._confine(sources, parts.get("where"), place)
+        self._assignments(parts.pop("expressions", []), target, inside)
+        self._clauses(parts, inside)
+
+    def _assignments(self, updates: Iterable[Any], target: Relation, place: Place) -> None:
+        for update in updates:
+            if type(update) is not exp.EQ:
+                refuse(f"sets {kind_of(update)}: write SET column = value for each column")
+            name = self._known(target, update.this)
+            if name in _KEPT:
+                refuse(f"sets {name} of {target.table}: a row keeps its owner and its id for life")
+            self._value(update.expression, place)
+
+    def _delete(self, node: exp.Delete, place: Place) -> None:
+        parts = parts_of(node)
+        place = self._with(parts.pop("with_", None), place)
+        target = self._target(parts.pop("this"))
+        sources = Sources({target.name: target})
+        for source in parts.pop("using", []):
+            self._tree(source, [], sources, place)
+        self._clauses(parts, self._confine(sources, parts.get("where"), place))
+
+    def _target(self, node: Any) -> Relation:
+        if not isinstance(node, exp.Table) or node.args.get("joins"):
+            refuse(f"writes to {kind_of(node)}: write to one owned table")
+        relation = self._table(node, Place())
+        if not relation.owned:
+            refuse(f"writes to {relation.table}, which is shared by all users: change it in a migration")
+        return relation
+
+    def _known(self, target: Relation, node: Any) -> str:
+        """Return the name of a column that is written: a bare one of the table."""
+        node = node.this if isinstance(node, exp.Ordered) else node
+        if isinstance(node, exp.Column) and not node.table:
+            node = node.this
+        if not isinstance(node, exp.Identifier) or target.table is None or node.name not in target.table.columns:
+            refuse(f"writes to {node.sql()}, which is no column of {target.table}")
+        return node.name
+
+    # Relations
+
+    def _tree(self, first: Any, joins: list[Any], sources: Sources, place: Place) -> frozenset[str]:
+        """Add the relations of a source and of what is joined to it. Return their names."""
+        names = group = self._source(first, sources, place)
+        for join in [*(first.args.get("joins") or ()), *joins]:
+            parts = parts_of(join)
+            right = self._tree(parts["this"], [], sources, place)
+            names |= right
+            side, kind, on = parts.get("side", ""), parts.get("kind", ""), parts.get("on")
+            if not (side or kind or on):
+                # A comma: an ON that comes later cannot name what is on its left, and would look further out for it.
+                group = right
+                continue
+            sources.join(side, kind, on, group, right)
+            group |= right
+        return names
+
+    def _source(self, node: Any, sources: Sources, place: Place) -> frozenset[str]:
+        if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table | exp.Subquery):
+            if node.args.get("alias"):
+                refuse("gives a name to a join in parentheses: name its tables instead")
+            return self._tree(parts_of(node)["this"], [], sources, place)
+        relation = self._relation(node, sources, place)
+        if relation.name in sources.relations:
+            refuse(f"uses the name {relation.name} twice: write AS with another name")
+        for outer in place.around:
+            if relation.name in outer and outer[relation.name].table is not relation.table:
+                refuse(f"uses the name {relation.name} for two things: write AS with another name")
+        sources.relations[relation.name] = relation
+        return frozenset({relation.name})
+
+    def _relation(self, node: Any, sources: Sources, place: Place) -> Relation:
+        parts = parts_of(node)
+        function = isinstance(node, exp.Table) and isinstance(node.this, exp.Func)
+        if isinstance(node, exp.Table) and not function:
+            return self._table(node, place)
+        name, columns = self._alias(node)
+        beside = place.within(sources.relations)
+        if isinstance(node, exp.Subquery):
+            self._query(parts["this"] if parts.keys() <= {"this", "alias", "joins"} else node, place)
+        elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
+            self._query(node.this, beside)
+        elif isinstance(node, exp.Values):
+            self._values(parts["expressions"], place)
+            return Relation(name, rows=[dict(zip(columns, row.expressions, strict=False)) for row in node.expressions])
+        elif function or isinstance(node, exp.Lateral):
+            self._value(parts["this"], beside)
+        elif isinstance(node, exp.Unnest):
+            self._values(parts["expressions"], beside)
+        else:
+            refuse(f"reads from {kind_of(node)}: read from tables that a plugin has declared, or from a query")
+        return Relation(name)
+
+    def _alias(self, node: Any) -> tuple[str, list[str]]:
+        alias = node.args.get("alias")
+        if alias is None:
+            refuse("reads from a query or a function without a name: write AS and a name")
+        self._check_name(alias.name, None)
+        return alias.name, [column.name for column in parts_of(alias).get("columns", [])]
+
+    def _table(self, node: exp.Table, place: Place) -> Relation:
+        parts = parts_of(node)
+        name, schema = node.name, node.db
+        if not schema and name in place.queries:
+            alias = node.alias or name
+            self._check_name(alias, None)
+            return Relation(alias)
+        table = self._tables.get(name) if schema == self._schema else None
+        if table is None:
+            refuse(self._unknown(schema, name))
+        if "alias" in parts:
+            if parts_of(parts["alias"]).keys() != {"this"}:
+                refuse(f"renames the columns of {table}: leave the list of columns out")
+            self._check_name(node.alias, table)
+        return Relation(node.alias or name, table, owned=name in self._owned, renamed="alias" in parts)
+
+    def _unknown(self, schema: str, name: str) -> str:
+        if not schema and name in self._tables:
+            return f"reads {name} without its schema: write {self._schema}.{name}"
+        known = f"{schema}.{name}" if schema else name
+        return f"reads {known}, which no plugin has declared: return its class from todoservice_models"
+
+    def _check_name(self, name: str, table: sa.Table | None) -> None:
+        if name in self._tables and self._tables[name] is not table and not (table is None and name == _TABLE_OF_HOST):
+            refuse(f"gives the name of the table {name} to something else: write AS with another name")
+
+    def _confine(self, sources: Sources, where: Any, place: Place) -> Place:
+        """Prove each owned table of the sources confined. Return the place within, having checked the joins' ON."""
+        self.anchors |= sources.confine(None if where is None else where.this, place)
+        for relation in sources.relations.values():
+            if relation.owned and not relation.confined:
+                refuse(
+                    f"reaches {relation.table} without its user: add {relation.name}.{OWNER} = :me to the WHERE of "
+                    "that SELECT, UPDATE or DELETE, or to the ON of its join, as a condition of its own beside the rest"
+                )
+        inside = place.within(sources.relations)
+        self._values(sources.ons, inside)
+        return inside
+
+
+def _owner_in_every_key(table: sa.Table | None) -> bool:
+    """Say whether no constraint of the table can bring two users' rows into conflict."""
+    if table is None:
+        return False
+    keys: list[Any] = [c for c in table.constraints if isinstance(c, sa.PrimaryKeyConstraint | sa.UniqueConstraint)]
+    keys += [index for index in table.indexes if index.unique]
+    others = any(getattr(c, "__visit_name__", "") == "exclude_constraint" for c in table.constraints)
+    return not others and all(OWNER in {column.name for column in key.columns} for key in keys)
