@@ -118,6 +118,18 @@ def test_a_server_says_so_in_one_line(empty_url: str) -> None:
     assert str(make_url(empty_url).password) not in errors
 
 
+def test_a_database_that_may_not_be_looked_at_stops_the_start(settings: Settings) -> None:
+    """In one line, with the command that mends the role."""
+    app = create_app(settings)
+    app.state.data.database._verify = lambda connection: connection.exec_driver_sql("SELECT 1 FROM pg_authid").scalar()
+    with pytest.raises(CannotStart) as refused, TestClient(app):
+        raise AssertionError
+    assert str(refused.value) == (
+        "the database does not let the service look at its tables: "
+        "permission denied for table pg_authid: run `todoservice db provision`"
+    )
+
+
 def test_auto_migrate_migrates_at_start(empty_url: str) -> None:
     """Through the owner's connection."""
     urls = {"neon_database_url": empty_url, "neon_migration_database_url": empty_url}

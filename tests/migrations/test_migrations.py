@@ -6,10 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent, indent
 
+import psycopg2
 import pytest
 import sqlalchemy as sa
 import todoservice_todos
@@ -18,6 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
 from todoservice import Plugin, migrations, plugins, uuid7
+from todoservice.database.url import parse_url
 from todoservice.migrations import History, runner, transaction
 from todoservice.migrations.runner import DatabaseUnreachable, MigrationError
 from todoservice.models import metadata
@@ -678,3 +681,29 @@ def test_a_native_enum_is_refused(url: sa.URL, make_plugin: MakePlugin) -> None:
     """
     with pytest.raises(MigrationError, match=r"notes.colour is an enum type .* native_enum=False"):
         runner.revision(url, make_plugin("notes", models), "notes", [])
+
+
+def test_who_comes_second_waits(empty_url: str) -> None:
+    """For the lock that the first holds until its transaction ends, and makes nothing before that."""
+    first = psycopg2.connect(empty_url)
+    try:
+        with first.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (transaction.LOCK,))
+            second = pool.submit(runner.upgrade, parse_url(empty_url), plugins.discover())
+            waiting = (
+                "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
+                " WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+            )
+            for _ in range(200):
+                cursor.execute(waiting)
+                if cursor.fetchall() == [(1,)]:
+                    break
+                time.sleep(0.05)
+            else:
+                pytest.fail("the second did not wait")
+            cursor.execute("SELECT to_regclass('todoservice.users')")
+            assert cursor.fetchall() == [(None,)]
+            first.rollback()
+            assert second.result() == ["todoservice: 0001_users", "todos: 0001_todos"]
+    finally:
+        first.close()

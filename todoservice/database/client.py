@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -18,6 +19,8 @@ from todoservice.problems import ServiceUnavailable
 
 logger = logging.getLogger("todoservice")
 Result = TypeVar("Result")
+PROVISION: Final = "todoservice db provision"
+"""The command that makes or repairs the role that the service logs in with."""
 
 
 class NotReady(Exception):
@@ -87,13 +90,20 @@ class Database:
 
     async def _verify_and_mend(self) -> None:
         try:
-            self._before = await self._run("", self._verify, _host_door)
+            self._before = await self._look()
         except NotReady:
             if self._mend is None:
                 raise
             await asyncio.to_thread(self._mend)
-            self._before = await self._run("", self._verify, _host_door)
+            self._before = await self._look()
         self._verified = True
+
+    async def _look(self) -> str:
+        try:
+            return await self._run("", self._verify, _host_door)
+        except DBAPIError as error:
+            msg = f"the database does not let the service look at its tables: {_in_one_line(error)}: run `{PROVISION}`"
+            raise NotReady(msg) from error
 
     async def ready(self) -> bool:
         """Say whether the service can answer: from the last statement's outcome, asking only where that was bad."""
