@@ -1,7 +1,7 @@
 """Who is asking."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
@@ -55,20 +55,21 @@ class Identity:
         self.dependency = Depends(identify)
         self._ask = APIRoute("/", only_identify).app
 
-    async def check(self, request: Request) -> None:
-        """Raise the Problem of a request whose user is not known.
+    async def check(self, request: Request) -> UUID:
+        """Return who is asking, or raise the Problem of a request that does not say so.
 
         FastAPI reads the body before it asks any dependency, so a request that is refused for its body comes here
         first: of several faults, who is asking answers before what is asked.
         """
         if USER_ID in request.scope:
-            return
+            return cast("UUID", request.scope[USER_ID])
         # Without the app's handlers, which called this: what the provider raises is to come back here.
         scope = {name: value for name, value in request.scope.items() if name != "starlette.exception_handlers"}
         try:
             await self._ask(scope, request.receive, _discard)
         except RequestValidationError as error:
             raise MissingUserContext from error
+        return cast("UUID", scope[USER_ID])
 
 
 async def _discard(_: Message) -> None:

@@ -51,6 +51,10 @@ def test_who_only_reads_is_not_added(session: Session, mine: TestClient, user: U
         ("GET", f"{TODOS}/01a20252-8df9-7b16-ace2-194a03e886b7", None),
         ("PATCH", f"{TODOS}/01a20252-8df9-7b16-ace2-194a03e886b7", {"title": "Buy milk"}),
         ("DELETE", f"{TODOS}/01a20252-8df9-7b16-ace2-194a03e886b7", None),
+        # Who is asking answers before what is asked.
+        ("GET", f"{TODOS}/zz", None),
+        ("GET", f"{TODOS}?limit=0", None),
+        ("POST", TODOS, {"titel": "Buy milk"}),
     ],
 )
 def test_unknown_user(
