@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from todoservice.identity import Identity, header_user
 from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
 from todoservice.plugins import Feature, Host, Plugin, PluginError, route_faults
 from todoservice.readiness import Readiness
-from todoservice.scope import Data
+from todoservice.scope import Data, admit
 from todoservice.settings import Settings
 from todoservice.statements import Statements
 
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     app.state.data = Data(
         database, _statements(features, database, settings), settings.statement_timeout, settings.provision_users
     )
-    identity = Identity(header_user)  # the hook todoservice_user takes this place
+    identity = Identity(header_user, partial(admit, app.state.data))  # the hook todoservice_user takes this place
     handlers.install(app, identity)
     for middleware in (_limit(settings.max_body_size), RequestContext, ReadableStartup):
         app.add_middleware(middleware)

@@ -10,7 +10,6 @@ from starlette.routing import Match
 
 from todoservice.identity import USER_ID, Identity
 from todoservice.problems import BodyTooLarge, InvalidRequest, Problem, http_problem, validation_problem
-from todoservice.scope import admit
 
 
 def install(app: FastAPI, identity: Identity) -> None:
@@ -47,7 +46,7 @@ def install(app: FastAPI, identity: Identity) -> None:
 
 async def _after_identity(request: Request, identity: Identity) -> Response | None:
     try:
-        await admit(request.app.state.data, await identity.check(request))
+        await identity.check(request)
     except Problem as problem:
         return problem.response()
     except HTTPException as error:  # as FastAPI's own security dependencies raise

@@ -1,6 +1,6 @@
 """Who is asking."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
@@ -43,8 +43,9 @@ async def header_user(
 class Identity:
     """The provider of one app, and the dependency that asks it before every handler of a feature."""
 
-    def __init__(self, provider: Provider) -> None:
-        """Ask `provider`."""
+    def __init__(self, provider: Provider, admit: Callable[[UUID], Awaitable[None]] | None = None) -> None:
+        """Ask `provider`, and then `admit`, which raises a Problem for a user who may not come in."""
+        self._admit = admit
 
         async def identify(request: Request, user_id: Annotated[UUID, Depends(provider)]) -> None:
             request.scope[USER_ID] = user_id
@@ -55,14 +56,17 @@ class Identity:
         self.dependency = Depends(identify)
         self._ask = APIRoute("/", only_identify).app
 
-    async def check(self, request: Request) -> UUID:
-        """Return who is asking, or raise the Problem of a request that does not say so.
+    async def check(self, request: Request) -> None:
+        """Raise the Problem of a request whose user is not known.
 
         FastAPI reads the body before it asks any dependency, so a request that is refused for its body comes here
         first: of several faults, who is asking answers before what is asked.
         """
-        if USER_ID in request.scope:
-            return cast("UUID", request.scope[USER_ID])
+        user_id = request.scope.get(USER_ID) or await self._identify(request)
+        if self._admit is not None:
+            await self._admit(user_id)
+
+    async def _identify(self, request: Request) -> UUID:
         # Without the app's handlers, which called this: what the provider raises is to come back here.
         scope = {name: value for name, value in request.scope.items() if name != "starlette.exception_handlers"}
         try:
