@@ -130,6 +130,12 @@ def test_a_database_that_may_not_be_looked_at_stops_the_start(settings: Settings
     )
 
 
+def test_the_header_is_said_to_be_taken_on_trust(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """At every start, until an authentication plugin takes its place."""
+    with TestClient(create_app(settings)):
+        assert "Who is asking is taken from the header X-User-ID on trust" in caplog.text
+
+
 def test_auto_migrate_migrates_at_start(empty_url: str) -> None:
     """Through the owner's connection."""
     urls = {"neon_database_url": empty_url, "neon_migration_database_url": empty_url}

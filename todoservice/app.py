@@ -18,7 +18,7 @@ from todoservice.database.client import Database, NotReady
 from todoservice.database.embedded import EmbeddedUnavailable
 from todoservice.database.engine import build_engine
 from todoservice.database.source import Source
-from todoservice.identity import Identity, header_user
+from todoservice.identity import HEADER, Identity, header_user
 from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
 from todoservice.plugins import Feature, Host, Plugin, PluginError, route_faults
 from todoservice.readiness import Readiness
@@ -127,6 +127,9 @@ def _lifespan(source: Source, database: Database) -> Callable[[FastAPI], Abstrac
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _speak()
+        logger.warning(
+            "Who is asking is taken from the header %s on trust: let only a proxy that sets it reach this", HEADER
+        )
         try:
             async with source.held_async():
                 await database.open()
