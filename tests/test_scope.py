@@ -308,12 +308,13 @@ def test_a_runaway_statement_is_ended(app: FastAPI, user: UUID) -> None:
 def test_a_server_that_hangs_is_given_up(app: FastAPI, user: UUID) -> None:
     """It ends no statement itself, so the service does; and asks another connection next."""
     app.state.data.database._statement_limit = 0.5
+    object.__setattr__(app.state.data, "statement_timeout", 60)
 
     async def main() -> None:
         async with app.router.lifespan_context(app):
             scope = Scope(app.state.data, user)
             with pytest.raises(ServiceUnavailable, match="The database took too long to answer"):
-                await scope.all(sa.select(sa.func.pg_sleep(30)))
+                await scope.all(sa.select(sa.func.pg_sleep(15)))
             assert await scope.all(sa.select(Todo)) == []
 
     asyncio.run(main())
@@ -336,8 +337,8 @@ def test_every_statement_is_audited(play: Play, app: FastAPI) -> None:
 
 
 def _count(engine: sa.Engine) -> None:
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM todoservice.todos")
+    with engine.connect(), engine.connect() as fresh:  # the second is one that no scope has had
+        fresh.exec_driver_sql("SELECT count(*) FROM todoservice.todos")
 
 
 def test_a_statement_that_cannot_be_confined_is_refused(play: Play) -> None:

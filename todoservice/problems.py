@@ -1,7 +1,6 @@
 """Errors as problem details (RFC 9457): every one the service answers with."""
 
 import json
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -16,8 +15,6 @@ from starlette.responses import Response
 MEDIA_TYPE: Final = "application/problem+json"
 FAULTS: Final = 100
 """The most field errors that an answer lists: a body of 1 MiB has room for 90,000."""
-
-logger = logging.getLogger("todoservice")
 
 
 class FieldError(BaseModel):
