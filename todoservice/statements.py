@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, cast
 from uuid import UUID
@@ -78,6 +78,7 @@ class Prepared:
     dialect: Dialect
     defaults: Mapping[str, Default]
     inserts: bool
+    _pages: dict[str, Executable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def rows(self) -> Executable:
@@ -98,12 +99,28 @@ class Prepared:
     @cached_property
     def page_json(self) -> Executable:
         """One row: the JSON objects of the page, joined by commas; how many rows there were; the id of its last."""
+        return self._confined(self._page)
+
+    def page_json_of(self, parent: "Prepared") -> Executable:
+        """As `page_json`, and no row where `parent`, a declared statement, selects none.
+
+        Raises TypeError for one that takes a parameter which this statement does not.
+        """
+        if unknown := sorted(parent._takes - self._takes):
+            msg = f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
+            raise TypeError(msg)
+        if parent.name not in self._pages:
+            self._pages[parent.name] = self._confined(self._page.having(parent.statement.exists()))
+        return self._pages[parent.name]
+
+    @cached_property
+    def _page(self) -> sa.Select[str, int, UUID]:
         numbered = self._subquery(sa.func.row_number().over().label("n")).cte("numbered_rows")
         size = _bind(PAGE_SIZE, sa.Integer())
         objects = sa.select(*(c for c in numbered.c if c.name != "n")).where(numbered.c.n <= size).subquery("item")
         last = sa.select(numbered.c.id).where(numbered.c.n == size).scalar_subquery()
         total = sa.select(sa.func.count()).select_from(numbered).scalar_subquery()
-        return self._confined(sa.select(_joined(objects), total, last))
+        return sa.select(_joined(objects), total, last)
 
     def _confined(self, statement: Any) -> Executable:
         # The options of the outermost statement reach every select below it, common table expressions included.
