@@ -106,7 +106,7 @@ class Prepared:
 
         Raises TypeError for one that takes a parameter which this statement does not.
         """
-        if unknown := sorted(parent._takes - self._takes):
+        if unknown := sorted(parent.takes - self.takes):
             msg = f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
             raise TypeError(msg)
         if parent.name not in self._pages:
@@ -150,13 +150,14 @@ class Prepared:
         return tuple(name for name in self._names if name.endswith(_GIVEN))
 
     @cached_property
-    def _takes(self) -> frozenset[str]:
+    def takes(self) -> frozenset[str]:
+        """The names of the parameters that a call may give."""
         return self._names - set(self._flags)
 
     @cached_property
     def _needs(self) -> frozenset[str]:
         return (
-            frozenset(name for name in self._takes if self.compiled.binds[_KEY + name].required) - self.defaults.keys()
+            frozenset(name for name in self.takes if self.compiled.binds[_KEY + name].required) - self.defaults.keys()
         )
 
     def parameters(self, user_id: UUID, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +165,7 @@ class Prepared:
 
         Raises TypeError where the call gave a parameter that the statement does not have, or left out one it needs.
         """
-        if not self._needs <= given.keys() <= self._takes:
+        if not self._needs <= given.keys() <= self.takes:
             raise TypeError(self._mismatch(given.keys()))
         values = dict(given)
         for name, default in self.defaults.items():
@@ -175,10 +176,10 @@ class Prepared:
         return {_KEY + ME: user_id, **{_KEY + name: value for name, value in values.items()}}
 
     def _mismatch(self, given: Iterable[str]) -> str:
-        unknown, missing = sorted(set(given) - self._takes), sorted(self._needs - set(given))
+        unknown, missing = sorted(set(given) - self.takes), sorted(self._needs - set(given))
         faults = [f"has no parameter {', '.join(unknown)}"] * bool(unknown)
         faults += [f"needs {', '.join(missing)}"] * bool(missing)
-        return f"{self.name} {' and '.join(faults)}: its parameters are {', '.join(sorted(self._takes)) or 'none'}"
+        return f"{self.name} {' and '.join(faults)}: its parameters are {', '.join(sorted(self.takes)) or 'none'}"
 
 
 def page_size(size: int) -> dict[str, int]:

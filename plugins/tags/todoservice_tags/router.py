@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import WithJsonSchema
 
 from todoservice import Conflict, CurrentScope, Id, NotFound, Page, PageRequest, responses, uuid7
 from todoservice_tags.queries import TagQueries
@@ -11,6 +11,11 @@ from todoservice_tags.schemas import TagCreate, TagRead, TagUpdate
 from todoservice_todos import TodoRead
 
 router = APIRouter()
+
+# No query can say null.
+OfTodo = Annotated[
+    Id | None, Query(description="Only the tags of this todo."), WithJsonSchema({"type": "string", "format": "uuid"})
+]
 
 
 class NameTaken(Conflict):
@@ -40,11 +45,7 @@ async def create_tag(tag: TagCreate, scope: CurrentScope, request: Request) -> R
 
 
 @router.get("", response_model=Page[TagRead], responses={**PageRequest.responses, **responses(NotFound)})
-async def list_tags(
-    page: Annotated[PageRequest, Depends()],
-    scope: CurrentScope,
-    todo_id: Annotated[Id | SkipJsonSchema[None], Query(description="Only the tags of this todo.")] = None,
-) -> Response:
+async def list_tags(page: Annotated[PageRequest, Depends()], scope: CurrentScope, todo_id: OfTodo = None) -> Response:
     """List the user's tags, or those of one todo, newest first."""
     if todo_id is None:
         return await scope.page_json(TagQueries.list_tags, page)
