@@ -46,7 +46,8 @@ def _element_faults(
         case sa.Column() if _is_table(element.table) and not _is_mapped(element):
             yield f"uses the column {element} itself: use its class, so that the host can add the user"
         case sa.FromClause() if _is_table(element) and not (_is_mapped(element) or element in entities):
-            yield f"uses the table {getattr(element, 'element', element)} itself: use its class, so that the host can add the user"
+            table = getattr(element, "element", element)
+            yield f"uses the table {table} itself: use its class, so that the host can add the user"
         case sa.Table() if element not in tables:
             yield f"uses the table {element}, which no plugin has declared: return its class from todoservice_models"
         case sa.TableClause() if not isinstance(element, sa.Table):

@@ -13,6 +13,7 @@ from someone import Someone
 
 from todoservice import Settings, create_app, uuid7
 
+
 @pytest.fixture(scope="session")
 def todoservice_app() -> FastAPI:
     """Return the app, not started."""

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from someone import NOBODYS, NOT_FOUND, TAGS, Someone
 
 
-
 @pytest.fixture
 def statements() -> Iterator[list[str]]:
     """Return a list to which every statement that reaches the database is added."""
@@ -61,7 +60,9 @@ def test_a_deleted_todo_has_no_tags(me: Someone) -> None:
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 @pytest.mark.parametrize("whose", ["the tag", "the todo", "both"])
 @pytest.mark.parametrize("missing", [True, False], ids=["not there", "another's"])
-def test_what_is_not_the_users_cannot_be_tagged(me: Someone, another: Someone, method: str, whose: str, missing: bool) -> None:
+def test_what_is_not_the_users_cannot_be_tagged(
+    me: Someone, another: Someone, method: str, whose: str, missing: bool
+) -> None:
     """Neither another's tag nor another's todo: the answer is the one for what is not there."""
     their_tag, their_todo = (f"{TAGS}/{NOBODYS}", NOBODYS) if missing else (another.tag(), another.todo())
     tag = me.tag() if whose == "the todo" else their_tag

@@ -27,7 +27,9 @@ def test_create_answers_with_the_tag(me: Someone) -> None:
     assert me.client.get(response.headers["location"]).content == response.content
 
 
-@pytest.mark.parametrize("name", ["'; DROP TABLE todoservice.tags; --", "100% %(name)s :name", "👩‍👩‍👧‍👦", "e\u0301", "x" * 64])
+@pytest.mark.parametrize(
+    "name", ["'; DROP TABLE todoservice.tags; --", "100% %(name)s :name", "👩‍👩‍👧‍👦", "e\u0301", "x" * 64]
+)
 def test_names_come_back_as_they_were_sent(me: Someone, name: str) -> None:
     """A name is a text of up to 64 characters, whatever they are."""
     assert me.client.get(me.tag(name)).json()["name"] == name
@@ -124,9 +126,17 @@ def test_a_deleted_tag_is_gone(me: Someone) -> None:
 
 @pytest.mark.parametrize(
     ("method", "rest", "body"),
-    [("GET", "", None), ("PATCH", "", {"name": "mine"}), ("PATCH", "", {}), ("DELETE", "", None), ("GET", "/todos", None)],
+    [
+        ("GET", "", None),
+        ("PATCH", "", {"name": "mine"}),
+        ("PATCH", "", {}),
+        ("DELETE", "", None),
+        ("GET", "/todos", None),
+    ],
 )
-def test_anothers_tag_is_as_one_that_is_not_there(me: Someone, another: Someone, method: str, rest: str, body: Any) -> None:
+def test_anothers_tag_is_as_one_that_is_not_there(
+    me: Someone, another: Someone, method: str, rest: str, body: Any
+) -> None:
     """The two answers are the same bytes, and the tag stays as it was."""
     tag = another.tag("hers")
     theirs = me.client.request(method, tag + rest, json=body)

@@ -3,10 +3,10 @@
 from sqlalchemy import Uuid, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
+from todoservice_todos import Todo
 
 from todoservice import Queries, param
 from todoservice_tags.models import Tag, TagTodo
-from todoservice_todos import Todo
 
 TAG = col(Tag.id) == param("tag_id")
 TODO = col(Todo.id) == param("todo_id")

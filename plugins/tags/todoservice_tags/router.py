@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import WithJsonSchema
+from todoservice_todos import TodoRead
 
 from todoservice import Conflict, CurrentScope, Id, NotFound, Page, PageRequest, responses, uuid7
 from todoservice_tags.queries import TagQueries
 from todoservice_tags.schemas import TagCreate, TagRead, TagUpdate
-from todoservice_todos import TodoRead
 
 router = APIRouter()
 
