@@ -99,7 +99,7 @@ def test_two_users_take_turns_in_every_operation(through: FastAPI, nothing_set: 
     """Each sees and changes their own todos only."""
     users = [uuid7(), uuid7()]
     with TestClient(through) as client:
-        made = {}
+        made: dict[UUID, list[str]] = {}
         for user in users * 3:
             answer = client.post(TODOS, json={"title": str(user)}, headers={"X-User-ID": str(user)})
             assert answer.status_code == 201
