@@ -13,7 +13,7 @@ TODO = col(Todo.id) == param("todo_id")
 OF_TAG = col(TagTodo.tag_id) == param("tag_id")
 OF_TODO = col(TagTodo.todo_id) == param("todo_id")
 
-# Locked as its foreign key would lock it, what is deleted meanwhile is not found here, instead of failing the key there.
+# Locked as the foreign keys lock them, what is deleted meanwhile is not found here, instead of failing the keys.
 _both = (
     select(col(Tag.user_id), param("id", Uuid()), col(Tag.id), col(Todo.id))
     .join(Todo, col(Todo.user_id) == col(Tag.user_id))
