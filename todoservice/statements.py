@@ -1,7 +1,7 @@
 """Statements: declared once by a feature, confined to one user, compiled once."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, cast
@@ -112,6 +112,16 @@ class Prepared:
         if parent.name not in self._pages:
             self._pages[parent.name] = self._confined(self._page.having(parent.statement.exists()))
         return self._pages[parent.name]
+
+    def shapes(self) -> Iterator[tuple[str, Any]]:
+        """Yield each shape of answer that the statement can have: its name among the scope's methods, and itself."""
+        yield "all", self.rows
+        if not self.statement.is_select and not self.statement._returning:  # noqa: SLF001 - has no public name
+            return
+        yield "one_json", self.one_json
+        yield "all_json", self.all_json
+        if {"before", "limit"} <= self.takes:
+            yield "page_json", self.page_json
 
     @cached_property
     def _page(self) -> sa.Select[str, int, UUID]:
@@ -235,6 +245,22 @@ class Statements:
         for name, statement in inspect.getmembers_static(queries):
             if isinstance(statement, sa.Executable) and not name.startswith("_"):
                 self._declared[statement] = self._prepare(statement, f"{feature}.{name}")
+
+    @property
+    def declared(self) -> tuple[Prepared, ...]:
+        """The declared statements."""
+        return tuple(self._declared.values())
+
+    def unproven(self) -> Iterator[str]:
+        """Yield what the audit refuses of the declared statements, in each shape of answer that they can have.
+
+        At start only the rows are proven, of which the other shapes are made: those cost more to compile.
+        """
+        for prepared in self.declared:
+            for shape, statement in prepared.shapes():
+                fault = self.audit.verdict(str(statement.compile(dialect=self._dialect))).fault
+                if fault is not None:
+                    yield f"{prepared.name} as {shape}: {fault}"
 
     def declared_name(self, statement: Any) -> str:
         """Return the name of a declared statement. Raises TypeError for one that was not declared."""
