@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import psycopg2
+import psycopg2.extensions
 import psycopg2.extras
 import pytest
 import sqlalchemy as sa
@@ -41,7 +43,7 @@ ATTEMPTS = [
 ]
 Outcome = tuple[Any, Any]
 
-psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
+psycopg2.extensions.register_adapter(UUID, psycopg2.extras.UUID_adapter)
 
 
 @dataclass(frozen=True)
