@@ -1,5 +1,6 @@
 """A new feature's distribution, as `todoservice plugins new` writes it. Its own tests run in tox, on its wheel."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -21,7 +22,11 @@ def test_what_is_written_makes_an_app(tmp_path: Path, name: str) -> None:
         f"print(sum(len(paths[p].keys() & {{'get', 'post', 'patch', 'delete'}}) for p in paths if '/{name}' in p))"
     )
     answer = subprocess.run(
-        [sys.executable, "-W", "error", "-c", asking], env={"PYTHONPATH": str(distribution)}, capture_output=True, text=True
+        [sys.executable, "-W", "error", "-c", asking],
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(distribution), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
     )
     assert (answer.stdout.strip(), answer.stderr) == ("5", "")
 
@@ -65,7 +70,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         ("Notes", "the name 'Notes' is not lower-case letters"),
         ("../notes", "is not lower-case letters"),
         ("users", "the name 'users' is reserved"),
-        ("class", "'class' is a word of Python's: choose another name"),
+        ("class", "the name 'class' is a word of Python's: choose another"),
     ],
 )
 def test_a_bad_name_is_told(tmp_path: Path, name: str, why: str) -> None:

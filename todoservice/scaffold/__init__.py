@@ -9,6 +9,7 @@ from string import Template
 from typing import Final
 
 import todoservice
+from todoservice.plugins import name_fault
 
 _SUFFIX: Final = ".tmpl"
 _TAKEN: Final = frozenset(
@@ -46,8 +47,11 @@ def write(name: str, folder: Path) -> list[Path]:
 
 def _names(name: str) -> dict[str, str]:
     item = name.removesuffix("s") or name
+    fault = name_fault(name)
     if keyword.iskeyword(item) or keyword.iskeyword(name):
-        msg = f"{name} is a word of Python's: choose another name"
+        fault = f"the name {name!r} is a word of Python's"
+    if fault is not None:
+        msg = f"{fault}: choose another"
         raise CannotWrite(msg)
     plain = name.replace("_", " ")
     model = "".join(part.capitalize() for part in item.split("_"))

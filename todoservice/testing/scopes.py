@@ -29,7 +29,7 @@ class TestScope:
 
     def run(self, work: Callable[[Scope], Awaitable[Result]]) -> Result:
         """Run a coroutine function that takes the scope, as a handler does, and return what it returns."""
-        assert self._portal is not None, "the app is not running: use the fixture todoservice_client"  # noqa: S101
+        assert self._portal is not None, "the app is not running: use the fixture todoservice_client"
         return self._portal.call(work, self._scope)
 
     def one(self, statement: Any, /, **params: Any) -> Row[Any]:

@@ -73,4 +73,4 @@ class Statements(Sequence[Statement]):
             yield self
         finally:
             audit.check = check
-        assert self._allowed or not self.refused, "\n".join(str(statement.refusal) for statement in self.refused)  # noqa: S101
+        assert self._allowed or not self.refused, "\n".join(str(statement.refusal) for statement in self.refused)
