@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from todoservice import scaffold
+from todoservice.cli import main
 
 
 @pytest.mark.parametrize("name", ["notes", "work_items", "pages", "status", "ids", "x"])
@@ -78,3 +79,11 @@ def test_a_bad_name_is_told(tmp_path: Path, name: str, why: str) -> None:
     with pytest.raises(scaffold.CannotWrite, match=why):
         scaffold.write(name, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_says_where_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And refuses to write over what is there, in a line."""
+    assert main(["plugins", "new", "notes", "--into", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith("/todoservice-notes, and see its README.md\n")
+    with pytest.raises(SystemExit, match="is there already: choose another name, or another folder with --into"):
+        main(["plugins", "new", "notes", "--into", str(tmp_path)])
