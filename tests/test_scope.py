@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 import todoservice_todos
 from fastapi import APIRouter, FastAPI
+from playing import Play
 from plugin_modules import module
 from pydantic import BaseModel
 from sqlalchemy import Row
@@ -33,28 +34,11 @@ from todoservice import (
 from todoservice.database.client import NotOpen
 from todoservice.problems import ServiceUnavailable
 
-Scenario = Callable[[Scope, Scope], Awaitable[None]]
-Play = Callable[[Scenario], None]
-
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
     """Return the app, whose statements may take their time."""
     return create_app(settings.model_copy(update={"allowed_functions": "pg_sleep"}))
-
-
-@pytest.fixture
-def play(app: FastAPI, user: UUID, other_user: UUID) -> Play:
-    """Return what runs a scenario with the scopes of two users, in the running app."""
-
-    def run(scenario: Scenario) -> None:
-        async def main() -> None:
-            async with app.router.lifespan_context(app):
-                await scenario(Scope(app.state.data, user), Scope(app.state.data, other_user))
-
-        asyncio.run(main())
-
-    return run
 
 
 def test_a_row_has_the_columns_as_attributes(play: Play) -> None:
@@ -345,7 +329,7 @@ def test_a_statement_that_cannot_be_confined_is_refused(play: Play) -> None:
     """Before it reaches the database."""
 
     async def scenario(mine: Scope, _theirs: Scope) -> None:
-        with pytest.raises(UnscopedStatement, match="is a TextClause"):
+        with pytest.raises(UnscopedStatement, match=r"reaches todoservice\.todos without its user"):
             await mine.all(sa.text("SELECT * FROM todoservice.todos"))
 
     play(scenario)

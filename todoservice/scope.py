@@ -40,6 +40,11 @@ class Scope:
     A statement is one that the feature declared in its `Queries`, or one built in the handler, which costs its
     compilation each time. Its parameters are given by name.
 
+    It may be `text()`, whole or in part, where it can be proven to be the user's: `user_id = :me` stands in it beside
+    each owned table, named with its schema, and `:me` is bound to the user; every other `:name` is a parameter. The
+    host adds nothing to text: an INSERT gives `user_id` as `:me`, and `id` and what has no default in the database as
+    parameters (`uuid7()` makes an id). `text(...).columns(Todo.id, Todo.title)` can be answered as JSON too.
+
     Every method raises a Problem where the database refuses or fails: `Conflict` for a unique constraint,
     `InvalidRequest` for a value that a column does not take, `ServiceUnavailable` where it is out of reach; and
     `UnscopedStatement` for a statement that cannot be confined to the user, `TypeError` for wrong parameters.

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -18,14 +18,9 @@ from sqlmodel import col
 from todoservice.audit import Audit
 from todoservice.confinement import UnscopedStatement, faults, set_columns
 from todoservice.models import Owned, Shared
-
-ME: Final = "me"
-"""The parameter that carries the scope's user in every statement. Reserved."""
-PAGE_SIZE: Final = "page_size"
-_GIVEN: Final = "__given"
-_KEY: Final = "p_"
-"""Begins the name of every bind parameter: SQLAlchemy takes one named as a column for a value of that column."""
-_RFC3339: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
+from todoservice.shapes import JSON, PAGE, as_json, formatted, joined, json_fault
+from todoservice.texts import bound, check_user, compiled_text, unwrapped
 
 Default = Callable[[Mapping[str, Any]], Any]
 """Makes a column's value from the other values of its row."""
@@ -39,35 +34,6 @@ class Queries:
     """
 
 
-_ABSENT: Final = object()
-
-
-def param(name: str, type_: Any = None, *, else_: Any = _ABSENT) -> sa.ColumnElement[Any]:
-    """Return a bind parameter: a value that each call of the statement gives by `name`.
-
-    With `else_`, the call may leave it out, and `else_` stands in its place: `param("title", else_=col(Todo.title))`
-    in an UPDATE keeps the title where no new one is given, and tells that from a new value of NULL.
-    Raises ValueError for a reserved name.
-    """
-    if name in {ME, PAGE_SIZE} or name.endswith(_GIVEN):
-        msg = f"the parameter name {name!r} is reserved: the host binds it itself"
-        raise ValueError(msg)
-    if else_ is _ABSENT:
-        return _bind(name, type_)
-    kept = sa.type_coerce(else_, type_) if type_ is not None else else_
-    given = _bind(name + _GIVEN, sa.Boolean())
-    return sa.case((given, sa.bindparam(_KEY + name, None, type_=kept.type)), else_=kept)
-
-
-def _bind(name: str, type_: Any) -> sa.BindParameter[Any]:
-    return sa.bindparam(_KEY + name, required=True, type_=type_)
-
-
-def me() -> sa.BindParameter[UUID]:
-    """Return the bind parameter that is the scope's user."""
-    return _bind(ME, sa.Uuid())
-
-
 @dataclass
 class Prepared:
     """A statement confined to one user, in each shape of answer. Its parameters are bound by `parameters`."""
@@ -77,7 +43,8 @@ class Prepared:
     criteria: tuple[Any, ...]
     dialect: Dialect
     defaults: Mapping[str, Default]
-    inserts: bool
+    inserts: bool = False
+    """Whether it adds rows, which need their user to be there."""
 
     @cached_property
     def rows(self) -> Executable:
@@ -87,23 +54,23 @@ class Prepared:
     @cached_property
     def one_json(self) -> Executable:
         """The rows, each as the text of a JSON object."""
-        return self._confined(sa.select(_json(self._objects)))
+        return self._confined(sa.select(as_json(self._objects)))
 
     @cached_property
     def all_json(self) -> Executable:
         """One row: the text of a JSON array of all."""
-        array = sa.literal_column("'['").concat(_joined(self._objects)).concat(sa.literal_column("']'"))
+        array = sa.literal_column("'['").concat(joined(self._objects)).concat(sa.literal_column("']'"))
         return self._confined(sa.select(array))
 
     @cached_property
     def page_json(self) -> Executable:
         """One row: the JSON objects of the page, joined by commas; how many rows there were; the id of its last."""
         numbered = self._subquery(sa.func.row_number().over().label("n")).cte("numbered_rows")
-        size = _bind(PAGE_SIZE, sa.Integer())
+        size = bind(PAGE_SIZE, sa.Integer())
         objects = sa.select(*(c for c in numbered.c if c.name != "n")).where(numbered.c.n <= size).subquery("item")
         last = sa.select(numbered.c.id).where(numbered.c.n == size).scalar_subquery()
         total = sa.select(sa.func.count()).select_from(numbered).scalar_subquery()
-        return self._confined(sa.select(_joined(objects), total, last))
+        return self._confined(sa.select(joined(objects), total, last))
 
     def _confined(self, statement: Any) -> Executable:
         # The options of the outermost statement reach every select below it, common table expressions included.
@@ -115,22 +82,38 @@ class Prepared:
         return cast("SQLCompiler", self.rows.compile(dialect=self.dialect))  # type: ignore[attr-defined]
 
     @cached_property
+    def shapes(self) -> tuple[str, ...]:
+        """The shapes of answer that it has, by their names here."""
+        if json_fault(self.statement):
+            return ("rows",)
+        columns = {column.name for column in self.statement.exported_columns}
+        pages = self._takes >= {"before", "limit"} and "id" in columns
+        return ("rows", *JSON, *[PAGE] * pages)
+
+    def text(self, shape: str = "rows") -> str:
+        """Return the SQL of a shape, as the audit gets it."""
+        return compiled_text(getattr(self, shape).compile(dialect=self.dialect))
+
+    @cached_property
     def _objects(self) -> sa.Subquery:
         return self._subquery().subquery("item")
 
     def _subquery(self, *more: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
         """Select what the statement returns, in the order and the formats of our JSON: id first, owner last."""
+        if fault := json_fault(self.statement):
+            msg = f"{self.name} {fault}"
+            raise TypeError(msg)
         result = self.statement.cte("result_rows")
         columns = sorted(result.c, key=lambda c: {"id": -1, "user_id": 1}.get(c.name, 0))
-        return sa.select(*(_formatted(c).label(c.name) for c in columns), *more).select_from(result)
+        return sa.select(*(formatted(c).label(c.name) for c in columns), *more).select_from(result)
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        return frozenset(key.removeprefix(_KEY) for key in self.compiled.binds if key.startswith(_KEY)) - {ME}
+        return frozenset(key.removeprefix(KEY) for key in self.compiled.binds if key.startswith(KEY)) - {ME}
 
     @cached_property
     def _flags(self) -> tuple[str, ...]:
-        return tuple(name for name in self._names if name.endswith(_GIVEN))
+        return tuple(name for name in self._names if name.endswith(GIVEN))
 
     @cached_property
     def _takes(self) -> frozenset[str]:
@@ -138,9 +121,8 @@ class Prepared:
 
     @cached_property
     def _needs(self) -> frozenset[str]:
-        return (
-            frozenset(name for name in self._takes if self.compiled.binds[_KEY + name].required) - self.defaults.keys()
-        )
+        required = frozenset(name for name in self._takes if self.compiled.binds[KEY + name].required)
+        return required - self.defaults.keys() - {flag.removesuffix(GIVEN) for flag in self._flags}
 
     def parameters(self, user_id: UUID, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of all parameters: the user, what the call gave, and the defaults of what it left out.
@@ -154,8 +136,10 @@ class Prepared:
             if name not in given:
                 values[name] = default(values)
         for flag in self._flags:
-            values[flag] = flag.removesuffix(_GIVEN) in given
-        return {_KEY + ME: user_id, **{_KEY + name: value for name, value in values.items()}}
+            name = flag.removesuffix(GIVEN)
+            values[flag] = name in given
+            values.setdefault(name)
+        return {KEY + ME: user_id, **{KEY + name: value for name, value in values.items()}}
 
     def _mismatch(self, given: Iterable[str]) -> str:
         unknown, missing = sorted(set(given) - self._takes), sorted(self._needs - set(given))
@@ -166,22 +150,7 @@ class Prepared:
 
 def page_size(size: int) -> dict[str, int]:
     """Return the parameter that `Prepared.page_json` has besides those of its statement."""
-    return {_KEY + PAGE_SIZE: size}
-
-
-def _formatted(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    kind = column.type.impl if isinstance(column.type, sa.types.TypeDecorator) else column.type
-    if isinstance(kind, sa.DateTime) and not isinstance(column.type, sa.Interval):
-        return sa.func.to_char(sa.func.timezone(sa.literal_column("'UTC'"), column), sa.literal_column(f"'{_RFC3339}'"))
-    return column
-
-
-def _json(objects: sa.Subquery) -> sa.ColumnElement[str]:
-    return sa.cast(sa.func.row_to_json(objects.table_valued()), sa.Text)
-
-
-def _joined(objects: sa.Subquery) -> sa.ColumnElement[str]:
-    return sa.func.coalesce(sa.func.string_agg(_json(objects), sa.literal_column("','")), sa.literal_column("''"))
+    return {KEY + PAGE_SIZE: size}
 
 
 def _is_mine(model: type[Owned]) -> sa.ColumnElement[bool]:
@@ -231,20 +200,26 @@ class Statements:
 
     def _prepare(self, statement: Any, name: str) -> Prepared:
         try:
-            for fault in faults(statement, self._owned, self._tables):
-                raise UnscopedStatement(f"{name}: {fault}")  # noqa: EM102 - the first fault is enough
-            defaults: dict[str, Default] = {}
-            if isinstance(statement, sa.Insert) and statement.select is None:
-                statement, defaults = _stamped(statement)
-            inserts = isinstance(statement, sa.Insert)
-            prepared = Prepared(name, statement, self._criteria, self._dialect, defaults, inserts)
-            unproven = self.audit.verdict(str(prepared.compiled)).fault
-            if unproven is not None:
-                msg = f"{name}: {unproven}"
-                raise UnscopedStatement(msg)
-        except SQLAlchemyError as error:
+            return self._proven(unwrapped(statement), name)
+        except UnscopedStatement as error:
+            msg = f"{name}: {error}"
+            raise UnscopedStatement(msg) from None
+        except (SQLAlchemyError, AttributeError) as error:  # it has no words of its own for text in some places
             msg = f"{name}: cannot be compiled: {error}"
             raise UnscopedStatement(msg) from error
+
+    def _proven(self, statement: Any, name: str) -> Prepared:
+        for fault in faults(statement, self._owned, self._tables):
+            raise UnscopedStatement(fault)  # the first is enough
+        defaults: dict[str, Default] = {}
+        if isinstance(statement, sa.Insert) and statement.select is None:
+            statement, defaults = _stamped(statement)
+        prepared = Prepared(name, bound(statement), self._criteria, self._dialect, defaults)
+        verdict = self.audit.verdict(prepared.text())
+        if verdict.fault is not None:
+            raise UnscopedStatement(verdict.fault)
+        check_user(statement, verdict.users)
+        prepared.inserts = verdict.inserts
         return prepared
 
 
@@ -256,7 +231,7 @@ def _stamped(insert: sa.Insert) -> tuple[sa.Insert, dict[str, Default]]:
     for column in insert.table.columns:
         if column.name in given or column.name == "user_id" or column.server_default is not None:
             continue
-        values[column.name] = _bind(column.name, column.type)
+        values[column.name] = bind(column.name, column.type)
         default = _default(column)
         if default is not None:
             defaults[column.name] = default
