@@ -22,7 +22,7 @@ from todoservice.identity import HEADER, Identity, header_user
 from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
 from todoservice.plugins import Feature, Host, Plugin, PluginError, route_faults
 from todoservice.readiness import Readiness
-from todoservice.scope import Data, admit
+from todoservice.scope import Data, admit, belongs_to
 from todoservice.settings import Settings
 from todoservice.statements import Statements
 
@@ -118,8 +118,9 @@ def _mount(app: FastAPI, feature: Feature, identity: Identity) -> None:
         problems.InvalidRequest, problems.ServerError, problems.ServiceUnavailable,
     )  # fmt: skip
     name = feature.plugin.name
+    dependencies = [belongs_to(str(feature.plugin)), identity.dependency]
     app.include_router(
-        feature.router, prefix=f"{API}/{name}", tags=[name], dependencies=[identity.dependency], responses=answers
+        feature.router, prefix=f"{API}/{name}", tags=[name], dependencies=dependencies, responses=answers
     )
 
 
