@@ -37,6 +37,7 @@ class Color(Shared, table=True):
 
 TABLE: Any = Todo.__table__  # type: ignore[attr-defined]
 OTHER: Any = aliased(Todo)
+EXCLUDED: Any = TABLE.alias("excluded")
 ME = uuid7()
 
 
@@ -115,6 +116,12 @@ CONFINED: dict[str, tuple[Any, str]] = {
         upsert(Todo).on_conflict_do_nothing(index_elements=["user_id", "id"]),
         "VALUES (%(p_me)s::UUID, %(p_id)s::UUID, %(p_title)s",
     ),
+    "upsert of what was kept out": (
+        upsert(Todo).on_conflict_do_update(
+            index_elements=["user_id", "id"], set_={"title": upsert(Todo).excluded.title}
+        ),
+        "ON CONFLICT (user_id, id) DO UPDATE SET title = excluded.title",
+    ),
     "insert from select": (
         sa.insert(Remark).from_select(
             ["user_id", "id", "todo_id", "body"],
@@ -138,6 +145,21 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "table": (sa.select(TABLE), SELF),
     "column": (sa.select(TABLE.c.id), "uses the column todos.id itself: use its class"),
     "table alias": (sa.select(TABLE.alias().c.id), "itself: use its class"),
+    "select of a table alias": (sa.select(TABLE.alias()), SELF),
+    "a table called excluded": (
+        sa.select(Todo).where(col(Todo.title) == EXCLUDED.c.title),
+        "uses the column excluded.title itself",
+    ),
+    "a table called excluded, inserted from": (
+        sa.insert(Todo).from_select(
+            ["user_id", "id", "title"], sa.select(EXCLUDED.c.user_id, EXCLUDED.c.id, EXCLUDED.c.title)
+        ),
+        SELF,
+    ),
+    "what was kept out of nothing": (
+        sa.update(Todo).values(title=EXCLUDED.c.title),
+        "uses the column excluded.title itself",
+    ),
     "select from table": (sa.select(sa.func.count()).select_from(TABLE), SELF),
     "table around a class": (
         sa.select(sa.func.count()).select_from(TABLE).where(sa.exists(sa.select(col(Todo.id)))),
@@ -219,6 +241,17 @@ def test_a_declared_statement_is_prepared_once(statements: Statements) -> None:
     prepared = statements.prepared(TodoQueries.retrieve_todo)
     assert prepared.name == "todos.retrieve_todo"
     assert statements.prepared(TodoQueries.retrieve_todo) is prepared
+
+
+def test_a_page_and_what_it_is_of_share_their_parameters(statements: Statements) -> None:
+    """One call gives them to both."""
+    statements.declare("todos", TodoQueries)
+    page, parent = statements.prepared(TodoQueries.list_todos), statements.prepared(TodoQueries.retrieve_todo)
+    with pytest.raises(TypeError) as refused:
+        page.page_json_of(parent)
+    assert str(refused.value) == (
+        "todos.retrieve_todo takes id, and todos.list_todos does not: give the two the same name"
+    )
 
 
 def test_a_declared_statement_that_is_refused_is_named(statements: Statements) -> None:

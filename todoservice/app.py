@@ -13,7 +13,6 @@ from fastapi.routing import APIRoute
 import todoservice
 from todoservice import handlers, health, migrations, openapi, problems
 from todoservice import plugins as plugin_host
-from todoservice.confinement import UnscopedStatement
 from todoservice.database.client import Database, NotReady
 from todoservice.database.embedded import EmbeddedUnavailable
 from todoservice.database.engine import build_engine
@@ -95,16 +94,7 @@ def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> 
 
 
 def _statements(features: Iterable[Feature], database: Database, settings: Settings) -> Statements:
-    models = (model for feature in features for model in feature.models)
-    functions = [name.strip() for name in (settings.allowed_functions or "").split(",") if name.strip()]
-    statements = Statements(models, database.engine.dialect, functions)
-    faults = []
-    for feature in features:
-        for queries in feature.queries:
-            try:
-                statements.declare(feature.plugin.name, queries)
-            except UnscopedStatement as error:
-                faults.append(f"{feature.plugin}: {error}")
+    statements, faults = plugin_host.declare(features, database.engine.dialect, settings.functions)
     if faults:
         raise PluginError("\n".join(faults))
     return statements

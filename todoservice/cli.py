@@ -31,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("todoservice", description="Manage the database of todoservice.")
+    parser = argparse.ArgumentParser("todoservice", description="Manage todoservice and its database.")
     parser.add_argument("--version", action="version", version=f"todoservice {todoservice.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_check(commands)
     database = commands.add_parser(
         "db",
         help="migrate the database, see how far it is, write migrations",
@@ -46,6 +47,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(actions)
     _add_revision(actions)
     return parser
+
+
+def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "check",
+        help="look for what weakens isolation",
+        description="Look at the database of NEON_DATABASE_URL, with the role that the service has, and at every query "
+        "that the installed plugins declare, and tell what weakens isolation and what mends it. Changes nothing. "
+        "Exits with 1 where there is anything to mend.",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object instead of lines")
+    parser.set_defaults(run=_check)
 
 
 def _add_upgrade(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -94,6 +107,15 @@ def _add_revision(actions: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("-p", "--plugin", metavar="NAME", required=True, help="the plugin whose models changed")
     parser.add_argument("-m", "--message", metavar="TEXT", required=True, help="what changed, in a few words")
     parser.set_defaults(run=_revision)
+
+
+def _check(given: argparse.Namespace) -> int:
+    from todoservice import check  # noqa: PLC0415
+    from todoservice.settings import Settings  # noqa: PLC0415
+
+    report = check.look(Settings.load())
+    print(json.dumps(report.as_json(), indent=2) if given.json else report)
+    return int(not report.ok)
 
 
 def _upgrade(_given: argparse.Namespace) -> int:

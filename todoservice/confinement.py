@@ -35,6 +35,8 @@ def faults(statement: Any, owned: frozenset[type[Owned]], tables: frozenset[Any]
     for element, entities in _elements(statement, frozenset()):
         if isinstance(element, sa.Insert) and element is not statement:
             yield "inserts inside of another statement: make it a statement of its own, in one scope.transaction()"
+        if isinstance(statement, sa.Insert) and _is_excluded(element):
+            continue
         yield from _element_faults(element, entities, owned, tables)
 
 
@@ -45,7 +47,8 @@ def _element_faults(
         case sa.Column() if _is_table(element.table) and not _is_mapped(element):
             yield f"uses the column {element} itself: use its class, so that the host can add the user"
         case sa.FromClause() if _is_table(element) and not (_is_mapped(element) or element in entities):
-            yield f"uses the table {element} itself: use its class, so that the host can add the user"
+            table = getattr(element, "element", element)
+            yield f"uses the table {table} itself: use its class, so that the host can add the user"
         case sa.Table() if element not in tables:
             yield f"uses the table {element}, which no plugin has declared: return its class from todoservice_models"
         case sa.TableClause() if not isinstance(element, sa.Table):
@@ -83,6 +86,11 @@ def _is_table(element: Any) -> bool:
 
 def _is_mapped(element: Any) -> bool:
     return "parententity" in element._annotations
+
+
+def _is_excluded(element: Any) -> bool:
+    """Say whether this is a value that ON CONFLICT kept out. Its table is none to read: as one, it is refused."""
+    return isinstance(element, sa.Column) and isinstance(element.table, sa.Alias) and element.table.name == "excluded"
 
 
 def _elements(element: Any, entities: frozenset[Any]) -> Iterator[tuple[Any, frozenset[Any]]]:

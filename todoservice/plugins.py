@@ -19,11 +19,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine.interfaces import Dialect
 
 from todoservice import hookspecs
+from todoservice.confinement import UnscopedStatement
 from todoservice.models import Owned, Shared
 from todoservice.settings import PREFIX, StartupError
-from todoservice.statements import Queries
+from todoservice.statements import Queries, Statements
 from todoservice.tables import model_faults
 
 GROUP: Final = "todoservice"
@@ -112,6 +114,23 @@ def _requires(point: EntryPoint, found: Mapping[str, Sequence[EntryPoint]]) -> t
         for name, points in found.items()
         if name != point.name and any(other.dist and canonicalize_name(other.dist.name) in required for other in points)
     )
+
+
+def declare(features: Iterable[Feature], dialect: Dialect, functions: Iterable[str]) -> tuple[Statements, list[str]]:
+    """Return the statements of the features, and a line for each that cannot be confined to one user.
+
+    `functions` are those that statements may call besides the audit's own list.
+    """
+    features = tuple(features)
+    statements = Statements((model for feature in features for model in feature.models), dialect, functions)
+    faults = []
+    for feature in features:
+        for queries in feature.queries:
+            try:
+                statements.declare(feature.plugin.name, queries)
+            except UnscopedStatement as error:
+                faults.append(f"{feature.plugin}: {error}")
+    return statements, faults
 
 
 @dataclass

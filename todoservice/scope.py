@@ -101,20 +101,27 @@ class Scope:
         row = await self._run(statement, _all_json, params, CursorResult.one)
         return Response(row[0], self._status, media_type=JSON)
 
-    async def page_json(self, statement: Any, page: PageRequest, /, **params: Any) -> Response:
+    async def page_json(self, statement: Any, page: PageRequest, /, *, of: Any = None, **params: Any) -> Response:
         """Return a page of rows as a response, shaped as `Page`, with a `Link` to the next (RFC 8288).
 
-        The statement is a declared one with the parameters `before` and `limit`, ordered by descending id.
+        The statement is a declared one with the parameters `before` and `limit`, ordered by descending id. For a list
+        that belongs to a row, `of` is the declared select of that row, which takes no other parameters than the list:
+        raises NotFound where it selects none, all in one statement.
         """
         name = self._data.statements.declared_name(statement)
         params |= {"before": page.before(name), "limit": page.limit + 1}
-        row: Any = await self._run(statement, _page_json, params, CursorResult.one, **page_size(page.limit))
+        shape = _page_json if of is None else self._page_json_of(of)
+        row: Any = _found(await self._run(statement, shape, params, CursorResult.first, **page_size(page.limit)))
         items, total, last = row
         following = cursor(name, last) if total > page.limit else None
         body = f'{{"items":[{items}],"count":{min(total, page.limit)},"next_cursor":{json.dumps(following)}}}'
         return Response(
             body, self._status, media_type=JSON, headers={"Link": page.link(following)} if following else None
         )
+
+    def _page_json_of(self, parent: Any) -> Callable[[Prepared], Executable]:
+        self._data.statements.declared_name(parent)
+        return lambda prepared: prepared.page_json_of(self._data.statements.prepared(parent))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

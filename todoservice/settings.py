@@ -98,6 +98,11 @@ class Settings(BaseSettings):
             return parse_url(self.neon_migration_database_url.get_secret_value())
         return self.database_url
 
+    @property
+    def functions(self) -> list[str]:
+        """The names in `allowed_functions`."""
+        return [name.strip() for name in (self.allowed_functions or "").split(",") if name.strip()]
+
     @classmethod
     def load(cls, values: Mapping[str, Any] | None = None) -> Self:
         """Read the environment, with `values`, by the names of the fields, in place of what they name.

@@ -11,9 +11,6 @@ _RFC3339: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,62}|%\(.+\)s")
 """Of a column that was given one, or is given one by SQLAlchemy."""
 
-JSON: Final = ("one_json", "all_json")
-PAGE: Final = "page_json"
-
 
 def json_fault(statement: Any) -> str:
     """Return what keeps a statement from an answer as JSON, with what to write instead, or "" where nothing does."""

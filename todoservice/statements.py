@@ -1,8 +1,8 @@
 """Statements: declared once by a feature, confined to one user, compiled once."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 from uuid import UUID
@@ -19,7 +19,7 @@ from todoservice.audit import Audit
 from todoservice.confinement import UnscopedStatement, faults, set_columns
 from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
-from todoservice.shapes import JSON, PAGE, as_json, formatted, joined, json_fault
+from todoservice.shapes import as_json, formatted, joined, json_fault
 from todoservice.texts import bound, check_user, compiled_text, unwrapped
 
 Default = Callable[[Mapping[str, Any]], Any]
@@ -45,6 +45,7 @@ class Prepared:
     defaults: Mapping[str, Default]
     inserts: bool = False
     """Whether it adds rows, which need their user to be there."""
+    _pages: dict[str, Executable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def rows(self) -> Executable:
@@ -65,12 +66,38 @@ class Prepared:
     @cached_property
     def page_json(self) -> Executable:
         """One row: the JSON objects of the page, joined by commas; how many rows there were; the id of its last."""
+        return self._confined(self._page)
+
+    def page_json_of(self, parent: "Prepared") -> Executable:
+        """As `page_json`, and no row where `parent`, a declared statement, selects none.
+
+        Raises TypeError for one that takes a parameter which this statement does not.
+        """
+        if unknown := sorted(parent.takes - self.takes):
+            msg = f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
+            raise TypeError(msg)
+        if parent.name not in self._pages:
+            self._pages[parent.name] = self._confined(self._page.having(parent.statement.exists()))
+        return self._pages[parent.name]
+
+    def shapes(self) -> Iterator[tuple[str, Any]]:
+        """Yield each shape of answer that the statement can have: its name among the scope's methods, and itself."""
+        yield "all", self.rows
+        if json_fault(self.statement):
+            return
+        yield "one_json", self.one_json
+        yield "all_json", self.all_json
+        if self.takes >= {"before", "limit"} and "id" in {column.name for column in self.statement.exported_columns}:
+            yield "page_json", self.page_json
+
+    @cached_property
+    def _page(self) -> sa.Select[str, int, UUID]:
         numbered = self._subquery(sa.func.row_number().over().label("n")).cte("numbered_rows")
         size = bind(PAGE_SIZE, sa.Integer())
         objects = sa.select(*(c for c in numbered.c if c.name != "n")).where(numbered.c.n <= size).subquery("item")
         last = sa.select(numbered.c.id).where(numbered.c.n == size).scalar_subquery()
         total = sa.select(sa.func.count()).select_from(numbered).scalar_subquery()
-        return self._confined(sa.select(joined(objects), total, last))
+        return sa.select(joined(objects), total, last)
 
     def _confined(self, statement: Any) -> Executable:
         # The options of the outermost statement reach every select below it, common table expressions included.
@@ -80,19 +107,6 @@ class Prepared:
     def compiled(self) -> SQLCompiler:
         """The statement's SQL and its bind parameters."""
         return cast("SQLCompiler", self.rows.compile(dialect=self.dialect))  # type: ignore[attr-defined]
-
-    @cached_property
-    def shapes(self) -> tuple[str, ...]:
-        """The shapes of answer that it has, by their names here."""
-        if json_fault(self.statement):
-            return ("rows",)
-        columns = {column.name for column in self.statement.exported_columns}
-        pages = self._takes >= {"before", "limit"} and "id" in columns
-        return ("rows", *JSON, *[PAGE] * pages)
-
-    def text(self, shape: str = "rows") -> str:
-        """Return the SQL of a shape, as the audit gets it."""
-        return compiled_text(getattr(self, shape).compile(dialect=self.dialect))
 
     @cached_property
     def _objects(self) -> sa.Subquery:
@@ -116,12 +130,13 @@ class Prepared:
         return tuple(name for name in self._names if name.endswith(GIVEN))
 
     @cached_property
-    def _takes(self) -> frozenset[str]:
+    def takes(self) -> frozenset[str]:
+        """The names of the parameters that a call may give."""
         return self._names - set(self._flags)
 
     @cached_property
     def _needs(self) -> frozenset[str]:
-        required = frozenset(name for name in self._takes if self.compiled.binds[KEY + name].required)
+        required = frozenset(name for name in self.takes if self.compiled.binds[KEY + name].required)
         return required - self.defaults.keys() - {flag.removesuffix(GIVEN) for flag in self._flags}
 
     def parameters(self, user_id: UUID, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +144,7 @@ class Prepared:
 
         Raises TypeError where the call gave a parameter that the statement does not have, or left out one it needs.
         """
-        if not self._needs <= given.keys() <= self._takes:
+        if not self._needs <= given.keys() <= self.takes:
             raise TypeError(self._mismatch(given.keys()))
         values = dict(given)
         for name, default in self.defaults.items():
@@ -142,10 +157,10 @@ class Prepared:
         return {KEY + ME: user_id, **{KEY + name: value for name, value in values.items()}}
 
     def _mismatch(self, given: Iterable[str]) -> str:
-        unknown, missing = sorted(set(given) - self._takes), sorted(self._needs - set(given))
+        unknown, missing = sorted(set(given) - self.takes), sorted(self._needs - set(given))
         faults = [f"has no parameter {', '.join(unknown)}"] * bool(unknown)
         faults += [f"needs {', '.join(missing)}"] * bool(missing)
-        return f"{self.name} {' and '.join(faults)}: its parameters are {', '.join(sorted(self._takes)) or 'none'}"
+        return f"{self.name} {' and '.join(faults)}: its parameters are {', '.join(sorted(self.takes)) or 'none'}"
 
 
 def page_size(size: int) -> dict[str, int]:
@@ -187,6 +202,22 @@ class Statements:
             if isinstance(statement, sa.Executable) and not name.startswith("_"):
                 self._declared[statement] = self._prepare(statement, f"{feature}.{name}")
 
+    @property
+    def declared(self) -> tuple[Prepared, ...]:
+        """The declared statements."""
+        return tuple(self._declared.values())
+
+    def unproven(self) -> Iterator[str]:
+        """Yield what the audit refuses of the declared statements, in each shape of answer that they can have.
+
+        At start only the rows are proven, of which the other shapes are made: those cost more to compile.
+        """
+        for prepared in self.declared:
+            for shape, statement in prepared.shapes():
+                fault = self.audit.verdict(compiled_text(statement.compile(dialect=self._dialect))).fault
+                if fault is not None:
+                    yield f"{prepared.name} as {shape}: {fault}"
+
     def declared_name(self, statement: Any) -> str:
         """Return the name of a declared statement. Raises TypeError for one that was not declared."""
         if statement not in self._declared:
@@ -215,7 +246,7 @@ class Statements:
         if isinstance(statement, sa.Insert) and statement.select is None:
             statement, defaults = _stamped(statement)
         prepared = Prepared(name, bound(statement), self._criteria, self._dialect, defaults)
-        verdict = self.audit.verdict(prepared.text())
+        verdict = self.audit.verdict(compiled_text(prepared.compiled))
         if verdict.fault is not None:
             raise UnscopedStatement(verdict.fault)
         check_user(statement, verdict.users)

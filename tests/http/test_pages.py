@@ -1,16 +1,22 @@
 """Pages of the list: newest first, every row once, whatever is written meanwhile."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import pytest
-from api import TODOS, create
-from sqlmodel import Session
+import todoservice_todos
+from api import TODOS, create, problem
+from fastapi import APIRouter, Depends, Response
+from plugin_modules import module
+from sqlalchemy import select
+from sqlmodel import Session, col
 from starlette.testclient import TestClient
 from todo_factories import TodoFactory
+from todoservice_todos import Todo
 
+from todoservice import CurrentScope, Id, PageRequest, Queries, Settings, create_app, param, uuid7
 from todoservice.testing.factories import UserFactory
 
 
@@ -126,3 +132,61 @@ def test_a_cursor_beyond_the_last_row(session: Session, mine: TestClient, user: 
         "count": 0,
         "next_cursor": None,
     }
+
+
+class Older(Queries):
+    """The todos that came before one."""
+
+    todo = select(Todo).where(col(Todo.id) == param("id"))
+    list_older = (
+        select(Todo)
+        .where(col(Todo.id) < param("id"), col(Todo.id) < param("before"))
+        .order_by(col(Todo.id).desc())
+        .limit(param("limit"))
+    )
+
+
+@pytest.fixture
+def older(settings: Settings, user: UUID) -> Iterator[TestClient]:
+    """Return the user's client of a service that lists the todos before one."""
+    router = APIRouter()
+
+    @router.get("/{id}")
+    async def list_older(id: Id, page: Annotated[PageRequest, Depends()], scope: CurrentScope) -> Response:
+        return await scope.page_json(Older.list_older, page, of=Older.todo, id=id)
+
+    @router.get("/{id}/undeclared")
+    async def list_of_undeclared(id: Id, page: Annotated[PageRequest, Depends()], scope: CurrentScope) -> Response:
+        return await scope.page_json(Older.list_older, page, of=select(Todo), id=id)
+
+    plugin = module("older", todoservice_router=router, todoservice_queries=Older)
+    app = create_app(settings, plugins=[todoservice_todos, plugin])
+    with TestClient(app, headers={"X-User-ID": str(user)}) as client:
+        yield client
+
+
+def test_a_list_that_belongs_to_a_row_comes_in_pages(session: Session, older: TestClient, user: UUID) -> None:
+    """An empty list of a row that is there is no list that is not there."""
+    newest, *rest = store(session, user, 3)
+    first = older.get(f"/api/v1/older/{newest}", params={"limit": 1})
+    last = older.get(first.links["next"]["url"])
+    assert [ids(first.json()), ids(last.json())] == [[id_] for id_ in rest]
+    assert older.get(f"/api/v1/older/{rest[-1]}").json() == {"items": [], "count": 0, "next_cursor": None}
+
+
+def test_a_list_that_belongs_to_a_row_of_another(
+    session: Session, older: TestClient, user: UUID, other_user: UUID
+) -> None:
+    """Is not there, in the words for a row that nobody has."""
+    store(session, user, 2)
+    theirs, *_ = store(session, other_user, 1)
+    answers = [older.get(f"/api/v1/older/{id_}") for id_ in (theirs, uuid7())]
+    assert [problem(answer, 404, "NOT_FOUND")["detail"] for answer in answers] == [
+        "There is nothing here under that id."
+    ] * 2
+
+
+def test_what_a_list_belongs_to_is_declared(older: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    """As the list itself is; the log says so."""
+    problem(older.get(f"/api/v1/older/{uuid7()}/undeclared"), 500, "SERVER_ERROR")
+    assert "a page needs a statement declared in Queries" in caplog.text

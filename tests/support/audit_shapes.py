@@ -67,6 +67,10 @@ ACCEPTED: Final[dict[str, str]] = {
     "lag": f"SELECT lag(t.title, 1) OVER (ORDER BY t.id) {MINE}",
     "for update": f"SELECT t.id {MINE} FOR UPDATE",
     "for share": f"SELECT t.id {MINE} FOR SHARE",
+    "for share, nowait": f"SELECT t.id {MINE} FOR SHARE NOWAIT",
+    "for share of": f"SELECT t.id {MINE} FOR SHARE OF t",
+    "for key share": f"SELECT t.id {MINE} FOR KEY SHARE",
+    "for no key update": f"SELECT t.id {MINE} FOR NO KEY UPDATE OF t SKIP LOCKED",
     "character varying": f"SELECT t.title::character varying(5), t.id::CHARACTER VARYING {MINE}",
     "for update skip locked": f"SELECT t.id {MINE} FOR UPDATE OF t SKIP LOCKED",
     # Joins

@@ -89,6 +89,8 @@ SELECT 'session', current_user, {STEM} || '_app', json_build_object(
 class Fault:
     """Something that weakens isolation, and what mends it."""
 
+    code: str
+    """A word for its kind, the same in every release."""
     what: str
     mend: str
     sql: str = ""
@@ -180,16 +182,16 @@ def _session_faults(session: _Item, mine: Iterable[str]) -> Iterator[Fault]:
         why = f"the role {session.name} owns {tables}, and can switch row-level security off"
     else:
         return
-    yield Fault(why, PROVISION)
+    yield Fault("bypass", why, PROVISION)
     if session.facts["app"] and not session.facts["may_switch"]:
-        yield Fault(f"the role {session.name} may not switch to {session.target}", PROVISION)
+        yield Fault("bypass", f"the role {session.name} may not switch to {session.target}", PROVISION)
 
 
 def _catalogue_faults(items: Iterable[_Item], owners: Mapping[str, str | None]) -> Iterator[Fault]:
     for item in items:
         if item.kind == "session":
             if item.facts["app"] is None:
-                yield Fault(f"there is no role {item.target}", UPGRADE)
+                yield Fault("role", f"there is no role {item.target}", UPGRADE)
             continue
         if item.kind == "relation" and (column := owners.get(item.name)):
             yield from _row_faults(item, column)
@@ -202,24 +204,24 @@ def _row_faults(item: _Item, column: str) -> Iterator[Fault]:
     if not found["enabled"] or not found["forced"]:
         sql = f"ALTER {item.target} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
         missing = "forced" if found["enabled"] else "enabled"
-        yield Fault(f"row-level security is not {missing} on {item.name}", UPGRADE, sql)
+        yield Fault("row-security", f"row-level security is not {missing} on {item.name}", UPGRADE, sql)
     policies = found["policies"] or {}
     for name, kind in _POLICIES.items():
         table = item.target.removeprefix("TABLE ")
         make = f"CREATE POLICY {name} ON {table} AS {kind} FOR ALL TO PUBLIC"
         make += f" USING ({column} = {_ME}) WITH CHECK ({column} = {_ME})"
         if name not in policies:
-            yield Fault(f"{item.name} lacks the policy {name}", UPGRADE, make)
+            yield Fault("policy", f"{item.name} lacks the policy {name}", UPGRADE, make)
         elif policies[name] != [kind, True, *[f"({column} = {_ME_READ})"] * 2]:
             remake = f"DROP POLICY {name} ON {table}; {make}"
-            yield Fault(f"the policy {name} of {item.name} is not the host's", UPGRADE, remake)
+            yield Fault("policy", f"the policy {name} of {item.name} is not the host's", UPGRADE, remake)
 
 
 def _grant_faults(item: _Item, owners: Mapping[str, str | None]) -> Iterator[Fault]:
     """Yield what is granted to too many, or to the app's role not as it should be."""
     if item.facts["public"]:
         what = f"{item.name} is open to every role ({', '.join(sorted(item.facts['public']))})"
-        yield Fault(what, UPGRADE, f"REVOKE ALL ON {item.target} FROM PUBLIC")
+        yield Fault("grant", what, UPGRADE, f"REVOKE ALL ON {item.target} FROM PUBLIC")
     wanted, app = _wanted(item, owners), item.facts["app"]
     if wanted is None or app is None:
         return
@@ -227,7 +229,8 @@ def _grant_faults(item: _Item, owners: Mapping[str, str | None]) -> Iterator[Fau
     if found != wanted:
         more, less = (_told(names) for names in (found - wanted, wanted - found))
         differs = " and ".join(filter(None, [more and f"may {more}", less and f"may not {less}"]))
-        yield Fault(f"the role {app} {differs} on {item.name}", UPGRADE, _regrant(item.target, quoted(app), wanted))
+        sql = _regrant(item.target, quoted(app), wanted)
+        yield Fault("grant", f"the role {app} {differs} on {item.name}", UPGRADE, sql)
 
 
 _Privileges = set[str | tuple[str, str]]

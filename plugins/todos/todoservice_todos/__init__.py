@@ -1,4 +1,7 @@
-"""Todos: the feature this service exists for, and a plugin like any other."""
+"""Todos: the feature this service exists for, and a plugin like any other.
+
+`Todo` and `TodoRead` are what other features may import.
+"""
 
 from fastapi import APIRouter
 
@@ -6,6 +9,9 @@ from todoservice import Queries, hookimpl
 from todoservice_todos.models import Todo
 from todoservice_todos.queries import TodoQueries
 from todoservice_todos.router import router
+from todoservice_todos.schemas import TodoRead
+
+__all__ = ["Todo", "TodoRead"]
 
 
 @hookimpl

@@ -1,0 +1,354 @@
+"""`todoservice check`: each rule finds what it is there for, and says what mends it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from databases import ask, login_url, migrate, neon
+from plugin_modules import Site
+from sqlalchemy import make_url
+
+from todoservice.cli import main
+from todoservice.database import catalogue
+from todoservice.migrations import transaction
+
+OWNERS = {"users": "id", "todos": "user_id"}
+
+QUERIES = """
+from sqlalchemy import func, select
+from todoservice import Queries, hookimpl
+
+class Strange(Queries):
+    asks = select(func.query_to_xml('SELECT 1', True, True, ''))
+
+@hookimpl
+def todoservice_queries():
+    return Strange
+"""
+
+
+def found(url: str) -> list[tuple[str, str]]:
+    """Return what is found over this URL: each the code, and what and mend in one."""
+    with transaction.connected(make_url(url)) as connection:
+        return [(fault.code, str(fault)) for fault in catalogue.verify(connection, OWNERS)]
+
+
+@pytest.fixture
+def fresh_url(empty_url: str) -> str:
+    """Return the owner's URL of a database that is no copy: a copy has the grants of the role of the one copied."""
+    migrate(empty_url)
+    return empty_url
+
+
+@pytest.fixture
+def login(fresh_url: str) -> str:
+    """Return the URL of the service's role, in a database of this test's own."""
+    return login_url(fresh_url)
+
+
+@pytest.fixture
+def names(fresh_url: str) -> dict[str, str]:
+    """Return how a statement may name the database and its roles."""
+    database = str(make_url(fresh_url).database)
+    return {"database": database, "app": f"{database}_app", "login": f"{database}_login"}
+
+
+def test_a_database_that_was_provisioned_has_nothing_to_mend(login: str) -> None:
+    """No rule finds anything."""
+    assert found(login) == []
+
+
+def test_a_database_of_neons_owner_has_nothing_to_mend(server_url: str) -> None:
+    """Migrated and provisioned by an owner who is no superuser."""
+    with neon(server_url) as url:
+        migrate(url)
+        assert found(login_url(url)) == []
+
+
+PLANTED = {
+    "view": (
+        "CREATE VIEW todoservice.all_todos AS SELECT * FROM todoservice.todos",
+        "the view todoservice.all_todos reads declared tables as its owner: "
+        "run ALTER VIEW todoservice.all_todos SET (security_invoker = true), or drop it",
+    ),
+    "view of a view, elsewhere": (
+        "CREATE SCHEMA other; CREATE VIEW other.inner_one WITH (security_invoker = true) AS SELECT id FROM "
+        "todoservice.todos; CREATE VIEW other.outer_one AS SELECT * FROM other.inner_one",
+        "the view other.outer_one reads declared tables as its owner: run ALTER VIEW other.outer_one ",
+    ),
+    "materialized view": (
+        "CREATE MATERIALIZED VIEW titles AS SELECT title FROM todoservice.todos",
+        "the materialized view titles keeps a copy of declared tables, which has no policies: run DROP ",
+    ),
+    "relation": (
+        "CREATE TABLE todoservice.notes (id int); GRANT SELECT, DELETE ON todoservice.notes TO {app}",
+        "the role {app} may DELETE, SELECT todoservice.notes, which no installed plugin declares: "
+        "run REVOKE ALL ON todoservice.notes FROM PUBLIC, {app}",
+    ),
+    "relation elsewhere": (
+        "CREATE TABLE public.copies (id int); GRANT INSERT (id) ON public.copies TO {login}",
+        "the role {login} may INSERT copies, which no installed plugin declares: run REVOKE ALL ON copies FROM ",
+    ),
+    "relation, a sequence": (
+        "CREATE SEQUENCE todoservice.counter; GRANT USAGE ON SEQUENCE todoservice.counter TO {app}",
+        "the role {app} may USAGE todoservice.counter, which no installed plugin declares",
+    ),
+    "grant to the login": (
+        "GRANT TRUNCATE ON todoservice.todos TO {login}",
+        "the role {login} may TRUNCATE on todoservice.todos: run REVOKE ALL ON todoservice.todos FROM {login}: ",
+    ),
+    "grant of a column": (
+        "GRANT SELECT (title) ON todoservice.todos TO pg_monitor",
+        "the role pg_monitor may SELECT on todoservice.todos: run REVOKE ALL ON todoservice.todos FROM pg_monitor",
+    ),
+    "grant widened": (
+        "GRANT UPDATE ON todoservice.todos TO {app}",
+        "the role {app} may UPDATE on todos: run `todoservice db upgrade`",
+    ),
+    "grant to every role": (
+        "GRANT SELECT ON todoservice.todos TO PUBLIC",
+        "todos is open to every role (SELECT): run `todoservice db upgrade`",
+    ),
+    "grant of the version table": (
+        "GRANT UPDATE ON todoservice.todos_alembic_version TO {app}",
+        "the role {app} may change todoservice.todos_alembic_version: run REVOKE ALL ",
+    ),
+    "policy added": (
+        "CREATE POLICY open ON todoservice.todos USING (true)",
+        "todoservice.todos has the policy open, which is not the host's and opens it but for the floor: "
+        "run DROP POLICY open ON todoservice.todos",
+    ),
+    "policy dropped": (
+        "DROP POLICY owner_floor ON todoservice.todos",
+        "todos lacks the policy owner_floor: run `todoservice db upgrade`",
+    ),
+    "policy altered": (
+        "ALTER POLICY owner ON todoservice.todos USING (true)",
+        "the policy owner of todos is not the host's: run `todoservice db upgrade`",
+    ),
+    "row-security": (
+        "ALTER TABLE todoservice.todos NO FORCE ROW LEVEL SECURITY",
+        "row-level security is not forced on todos: run `todoservice db upgrade`",
+    ),
+    "rewrite": (
+        "CREATE RULE keep AS ON DELETE TO todoservice.todos DO INSTEAD NOTHING",
+        "todoservice.todos has the rewrite rule keep, which turns a statement into another: run DROP RULE keep ON ",
+    ),
+    "trigger": (
+        "ALTER TABLE todoservice.todos DISABLE TRIGGER ALL",
+        "a foreign key of todoservice.todos is switched off: run ALTER TABLE todoservice.todos ENABLE TRIGGER ALL",
+    ),
+    "trigger of a definer": (
+        "CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN new; END'; "
+        "CREATE TRIGGER spying BEFORE INSERT ON todoservice.todos FOR EACH ROW EXECUTE FUNCTION spy()",
+        "the trigger spying of todoservice.todos runs spy() as that function's owner: "
+        "run ALTER FUNCTION spy() SECURITY INVOKER, or drop the trigger",
+    ),
+    "partition": (
+        "CREATE TABLE public.more () INHERITS (todoservice.todos)",
+        "more is a partition or child of todoservice.todos, and a query of either passes the policies of the other by: "
+        "run ALTER TABLE more NO INHERIT todoservice.todos",
+    ),
+    "function": (
+        "CREATE FUNCTION public.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS "
+        "'SELECT count(*) FROM todoservice.todos'; GRANT EXECUTE ON FUNCTION public.peek() TO PUBLIC",
+        "the role {login} may call peek(), which runs as its owner (SECURITY DEFINER): "
+        "run REVOKE EXECUTE ON ROUTINE peek() FROM PUBLIC, {login}",
+    ),
+    "function, leakproof": (
+        "CREATE FUNCTION public.tell(text) RETURNS bool LANGUAGE plpgsql LEAKPROOF AS 'BEGIN RETURN true; END'; "
+        "GRANT EXECUTE ON FUNCTION public.tell(text) TO {app}",
+        "the role {app} may call tell(text), which sees rows before their policy does (LEAKPROOF): run REVOKE ",
+    ),
+    "default": (
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA todoservice GRANT SELECT ON TABLES TO {app}",
+        "in the schema todoservice will be open to {app}: run ALTER DEFAULT PRIVILEGES FOR ROLE ",
+    ),
+    "create, temporary tables": (
+        "GRANT TEMPORARY ON DATABASE {database} TO {login}",
+        "the role {login} may make temporary tables, which outlast the user of a pooled connection, in this database: "
+        "run `todoservice db provision`",
+    ),
+    "create, a schema's": (
+        "GRANT CREATE ON SCHEMA public TO {app}",
+        "the role {app} may make tables and functions in the schema public: run REVOKE CREATE ON SCHEMA public FROM ",
+    ),
+    "role, an attribute": (
+        "ALTER ROLE {login} BYPASSRLS",
+        "the role {login} has BYPASSRLS: run `todoservice db provision`",
+    ),
+    "role, a membership": (
+        "GRANT pg_read_all_data TO {app}",
+        "the role {login} is a member of pg_read_all_data: run REVOKE pg_read_all_data FROM {app}",
+    ),
+    "role, an owner": (
+        "CREATE TABLE public.own (); ALTER TABLE public.own OWNER TO {login}",
+        "the role {login} owns the table own: run REASSIGN OWNED BY {login} TO CURRENT_USER",
+    ),
+    "setting": (
+        "ALTER ROLE {login} SET todoservice.user_id = '9f0c3ab2-1f5e-4c7e-9d2f-6a1b7c1de001'",
+        "a session of the role {login} begins with todoservice.user_id=9f0c3ab2-1f5e-4c7e-9d2f-6a1b7c1de001: "
+        "run ALTER ROLE {login} RESET todoservice.user_id",
+    ),
+    "setting of the database": (
+        "ALTER DATABASE {database} SET search_path = other, public",
+        "every session begins with search_path=other, public: run ALTER DATABASE {database} RESET search_path",
+    ),
+    "setting, a parameter": (
+        "GRANT SET ON PARAMETER session_replication_role TO {app}",
+        "the role {app} may set session_replication_role: run REVOKE ALL ON PARAMETER session_replication_role FROM ",
+    ),
+    "key, unique": (
+        "CREATE UNIQUE INDEX titles ON todoservice.todos (title)",
+        "todoservice.titles is unique over all users, which tells one what another has: tell the author ",
+    ),
+    "key, primary": (
+        "ALTER TABLE todoservice.todos DROP CONSTRAINT pk_todos, ADD PRIMARY KEY (id)",
+        "todoservice.todos has another primary key than (user_id, id): tell the author of its plugin",
+    ),
+    "key, foreign": (
+        "ALTER TABLE todoservice.todos ADD UNIQUE (id), ADD up uuid; ALTER TABLE todoservice.todos "
+        "ADD CONSTRAINT up FOREIGN KEY (up) REFERENCES todoservice.todos (id)",
+        "the foreign key up of todoservice.todos can point at another user's row of todoservice.todos: tell the author",
+    ),
+    "key, not validated": (
+        "ALTER TABLE todoservice.todos DROP CONSTRAINT fk_todos_user_id, "
+        "ADD CONSTRAINT late FOREIGN KEY (user_id) REFERENCES todoservice.users (id) NOT VALID",
+        "the foreign key late of todoservice.todos was never validated: "
+        "run ALTER TABLE todoservice.todos VALIDATE CONSTRAINT late",
+    ),
+    "key, nullable": (
+        "ALTER TABLE todoservice.todos DROP CONSTRAINT pk_todos, ALTER user_id DROP NOT NULL",
+        "the column user_id of todoservice.todos is not a uuid that every row has: tell the author",
+    ),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_what_weakens_isolation_is_found(fresh_url: str, login: str, names: dict[str, str], planted: str) -> None:
+    """With the words that an operator reads, seen with the service's own role."""
+    statement, words = (part.format(**names) for part in PLANTED[planted])
+    ask(fresh_url, statement)
+    try:
+        code = planted.split(",", maxsplit=1)[0].split(maxsplit=1)[0] if planted != "materialized view" else "view"
+        assert [text for kind, text in found(login) if kind == code and words in text], found(login)
+    finally:
+        if "PARAMETER" in statement:
+            ask(fresh_url, f"REVOKE SET ON PARAMETER session_replication_role FROM {names['app']}")
+
+
+def test_every_rule_has_something_planted_for_it() -> None:
+    """No rule is without a test in which it fires."""
+    fired = {planted.split(",")[0].split()[0] for planted in PLANTED}
+    assert catalogue.rules().keys() <= fired
+
+
+def test_the_roles_themselves_are_looked_for(fresh_url: str) -> None:
+    """An owner's URL before provisioning: everything that is degraded is told."""
+    codes = {code for code, _ in found(fresh_url)}
+    assert {"bypass", "create"} <= codes
+
+
+@pytest.fixture
+def service(login: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Set the environment to the service's, and return its URL."""
+    monkeypatch.setenv("NEON_DATABASE_URL", login)
+    return login
+
+
+def test_the_command_says_what_it_looked_at(service: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And exits with 0 where there is nothing to mend."""
+    assert main(["check"]) == 0
+    role = make_url(service).username
+    assert capsys.readouterr().out == (
+        f"nothing to mend; looked at 2 tables and 5 declared queries, as the role {role}\n"
+    )
+
+
+def test_the_command_exits_with_1_on_a_finding(
+    service: str, fresh_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each: its code, what it is, and what mends it."""
+    ask(fresh_url, "DROP POLICY owner_floor ON todoservice.todos")
+    assert main(["check"]) == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "policy  todos lacks the policy owner_floor: run `todoservice db upgrade`"
+    assert last.startswith("1 thing to mend; looked at ")
+
+
+@pytest.mark.usefixtures("service")
+def test_the_same_as_json(fresh_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """For a machine."""
+    ask(fresh_url, "DROP POLICY owner_floor ON todoservice.todos")
+    assert main(["check", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report.keys() == {"ok", "role", "tables", "queries", "findings"}
+    assert (report["ok"], report["tables"]) == (False, ["todos", "users"])
+    assert "todos.retrieve_todo" in report["queries"]
+    assert report["findings"] == [
+        {"code": "policy", "what": "todos lacks the policy owner_floor", "mend": "run `todoservice db upgrade`"}
+    ]
+
+
+@pytest.mark.usefixtures("service")
+def test_it_changes_nothing(fresh_url: str) -> None:
+    """What is found stays until its owner mends it."""
+    ask(fresh_url, "DROP POLICY owner_floor ON todoservice.todos")
+    assert main(["check"]) == main(["check"]) == 1
+
+
+def test_an_upgrade_mends_what_is_the_hosts(service: str, fresh_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the report says."""
+    ask(fresh_url, "DROP POLICY owner_floor ON todoservice.todos", "GRANT ALL ON todoservice.todos TO PUBLIC")
+    assert main(["check"]) == 1
+    monkeypatch.setenv("NEON_MIGRATION_DATABASE_URL", fresh_url)
+    assert main(["db", "upgrade"]) == 0
+    assert main(["check"]) == 0
+    assert found(service) == []
+
+
+def test_a_schema_that_is_behind_is_a_finding(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the command that mends it."""
+    monkeypatch.setenv("NEON_DATABASE_URL", empty_url)
+    assert main(["check"]) == 1
+    assert re.search(
+        r"^schema  the schema is behind: .*: run `todoservice db upgrade`$", capsys.readouterr().out, re.MULTILINE
+    )
+
+
+def test_a_database_out_of_reach_is_a_finding(
+    unused_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the queries are looked at all the same."""
+    monkeypatch.setenv("NEON_DATABASE_URL", f"postgresql://nobody@127.0.0.1:{unused_port}/todoservice")
+    assert main(["check"]) == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("database  no connection to the database ")
+    assert last == "1 thing to mend; looked at 2 tables and 5 declared queries, but not at the database"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Return a folder of installed distributions."""
+    return Site(tmp_path, monkeypatch)
+
+
+@pytest.mark.usefixtures("service")
+def test_a_query_that_is_not_proven_is_a_finding(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its plugin and distribution, and the database is looked at all the same."""
+    site.install("todoservice-strange", name="strange", source=QUERIES)
+    assert main(["check"]) == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("query  strange (todoservice-strange 0.3): strange.asks: the statement calls query_to_xml")
+    assert "as the role" in last
+
+
+@pytest.mark.usefixtures("service")
+def test_a_plugin_that_cannot_be_used_is_a_finding(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its plugin and distribution."""
+    site.install("todoservice-broken", name="broken", source="import nothing_of_that_name")
+    assert main(["check"]) == 1
+    assert capsys.readouterr().out.startswith("plugin  broken (todoservice-broken 0.3): todoservice_broken cannot be")

@@ -1,0 +1,17 @@
+-- What a function does, no audit of the statement that calls it can see.
+SELECT format('the role %s may call %s, which %s', r.oid::regrole, f.oid::regprocedure, concat_ws(' and ',
+        CASE WHEN f.prosecdef THEN 'runs as its owner (SECURITY DEFINER)' END,
+        CASE WHEN f.proleakproof THEN 'sees rows before their policy does (LEAKPROOF)' END,
+        CASE WHEN NOT l.lanpltrusted THEN format('is written in %s, a language without bounds', l.lanname) END,
+        CASE WHEN e.extname = 'dblink' THEN 'runs SQL over a connection of its own' END)),
+    format('run REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC, %s', f.oid::regprocedure, r.oid::regrole)
+FROM pg_catalog.pg_roles AS r
+CROSS JOIN pg_catalog.pg_proc AS f
+JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace
+JOIN pg_catalog.pg_language AS l ON l.oid = f.prolang
+LEFT JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.deptype = 'e'
+LEFT JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+WHERE r.rolname IN (:app, :login)
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+    AND has_function_privilege(r.oid, f.oid, 'EXECUTE')
+    AND (f.prosecdef OR e.extname = 'dblink' OR e.oid IS NULL AND (f.proleakproof OR NOT l.lanpltrusted))

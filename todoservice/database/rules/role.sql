@@ -1,0 +1,28 @@
+-- The service's roles can do what they hold, what those they belong to hold, and all to what they own.
+WITH RECURSIVE service AS (
+    SELECT * FROM pg_catalog.pg_roles WHERE rolname IN (:app, :login)
+), belongs AS (
+    SELECT s.oid AS role, m.member, m.roleid AS "group"
+    FROM service AS s JOIN pg_catalog.pg_auth_members AS m ON m.member = s.oid
+    UNION
+    SELECT belongs.role, m.member, m.roleid
+    FROM belongs JOIN pg_catalog.pg_auth_members AS m ON m.member = belongs."group"
+)
+SELECT format('the role %s has %s', s.oid::regrole, attribute), :provision
+FROM service AS s
+CROSS JOIN LATERAL (
+    VALUES ('SUPERUSER', rolsuper), ('BYPASSRLS', rolbypassrls), ('CREATEROLE', rolcreaterole),
+        ('CREATEDB', rolcreatedb), ('REPLICATION', rolreplication), ('LOGIN', rolcanlogin AND rolname = :app)
+) AS held (attribute, is_held)
+WHERE is_held
+UNION ALL
+SELECT format('the role %s is a member of %s', role::regrole, "group"::regrole),
+    format('run REVOKE %s FROM %s', "group"::regrole, member::regrole)
+FROM belongs
+WHERE "group" NOT IN (SELECT oid FROM service WHERE rolname = :app)
+UNION ALL
+SELECT format('the role %s owns the %s', s.oid::regrole, pg_describe_object(d.classid, d.objid, 0)),
+    format('run REASSIGN OWNED BY %s TO CURRENT_USER, as the owner of the database', s.oid::regrole)
+FROM service AS s
+JOIN pg_catalog.pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = s.oid AND d.deptype = 'o'
+JOIN pg_catalog.pg_database AS here ON here.oid = d.dbid AND here.datname = current_database()
