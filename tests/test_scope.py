@@ -435,3 +435,18 @@ def test_a_refusal_in_a_transaction_names_the_statement(play: Play) -> None:
                 await mine.one(TodoQueries.retrieve_todo, id=AsIs("id"))
 
     play(scenario)
+
+
+def test_no_request_meets_a_statement_that_was_not_proven_at_start(settings: Settings, user: UUID) -> None:
+    """The texts of declared statements are those that the start audited, in every shape of answer."""
+    app = create_app(settings)
+    proven = app.state.data.statements.audit._verdict.cache_info
+    before = proven()
+    with TestClient(app, headers={"X-User-ID": str(user)}) as client:
+        todo = client.post("/api/v1/todos", json={"title": "a"}).json()
+        client.get("/api/v1/todos")
+        client.patch(f"/api/v1/todos/{todo['id']}", json={"title": "b"})
+        assert client.get(f"/api/v1/todos/{todo['id']}").json()["title"] == "b"
+        client.delete(f"/api/v1/todos/{todo['id']}")
+    after = proven()
+    assert (after.misses, after.hits - before.hits) == (before.misses, 5)

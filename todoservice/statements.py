@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -12,10 +13,10 @@ from sqlalchemy import Executable
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import with_loader_criteria
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlmodel import col
 
-from todoservice.audit import Audit
+from todoservice.audit import Audit, Verdict
 from todoservice.confinement import UnscopedStatement, faults, set_columns
 from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
@@ -197,26 +198,20 @@ class Statements:
         self._declared: dict[Any, Prepared] = {}
 
     def declare(self, feature: str, queries: type[Queries]) -> None:
-        """Prepare every statement of `queries`. Raises UnscopedStatement naming the one that cannot be confined."""
+        """Prepare every statement of `queries`, and prove each in every shape of answer that it can have.
+
+        So that no request meets one that is not. Raises UnscopedStatement naming the statement, and the shape.
+        """
         for name, statement in inspect.getmembers_static(queries):
             if isinstance(statement, sa.Executable) and not name.startswith("_"):
-                self._declared[statement] = self._prepare(statement, f"{feature}.{name}")
+                prepared = self._prepare(statement, f"{feature}.{name}")
+                self._prove_shapes(prepared)
+                self._declared[statement] = prepared
 
     @property
     def declared(self) -> tuple[Prepared, ...]:
         """The declared statements."""
         return tuple(self._declared.values())
-
-    def unproven(self) -> Iterator[str]:
-        """Yield what the audit refuses of the declared statements, in each shape of answer that they can have.
-
-        At start only the rows are proven, of which the other shapes are made: those cost more to compile.
-        """
-        for prepared in self.declared:
-            for shape, statement in prepared.shapes():
-                fault = self.audit.verdict(compiled_text(statement.compile(dialect=self._dialect))).fault
-                if fault is not None:
-                    yield f"{prepared.name} as {shape}: {fault}"
 
     def declared_name(self, statement: Any) -> str:
         """Return the name of a declared statement. Raises TypeError for one that was not declared."""
@@ -230,14 +225,19 @@ class Statements:
         return self._declared.get(statement) or self._prepare(statement, "a statement built in a handler")
 
     def _prepare(self, statement: Any, name: str) -> Prepared:
-        try:
+        with _told(name):
             return self._proven(unwrapped(statement), name)
-        except UnscopedStatement as error:
-            msg = f"{name}: {error}"
-            raise UnscopedStatement(msg) from None
-        except (SQLAlchemyError, AttributeError) as error:  # it has no words of its own for text in some places
-            msg = f"{name}: cannot be compiled: {error}"
-            raise UnscopedStatement(msg) from error
+
+    def _prove_shapes(self, prepared: Prepared) -> None:
+        for shape, statement in prepared.shapes():
+            with _told(f"{prepared.name} as {shape}"):
+                self._verdict(statement.compile(dialect=self._dialect))
+
+    def _verdict(self, compiled: Compiled) -> Verdict:
+        verdict = self.audit.verdict(compiled_text(compiled))
+        if verdict.fault is not None:
+            raise UnscopedStatement(verdict.fault)
+        return verdict
 
     def _proven(self, statement: Any, name: str) -> Prepared:
         for fault in faults(statement, self._owned, self._tables):
@@ -246,12 +246,23 @@ class Statements:
         if isinstance(statement, sa.Insert) and statement.select is None:
             statement, defaults = _stamped(statement)
         prepared = Prepared(name, bound(statement), self._criteria, self._dialect, defaults)
-        verdict = self.audit.verdict(compiled_text(prepared.compiled))
-        if verdict.fault is not None:
-            raise UnscopedStatement(verdict.fault)
+        verdict = self._verdict(prepared.compiled)
         check_user(statement, verdict.users)
         prepared.inserts = verdict.inserts
         return prepared
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Name the statement in what refuses it, and in what SQLAlchemy says of it."""
+    try:
+        yield
+    except UnscopedStatement as error:
+        msg = f"{name}: {error}"
+        raise UnscopedStatement(msg) from None
+    except (SQLAlchemyError, AttributeError) as error:  # for text in some places it has no words of its own
+        msg = f"{name}: cannot be compiled: {error}"
+        raise UnscopedStatement(msg) from error
 
 
 def _stamped(insert: sa.Insert) -> tuple[sa.Insert, dict[str, Default]]:
