@@ -90,7 +90,7 @@ def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> 
 
     readiness = Readiness(settings, source, plugins)
     mend = readiness.migrate if source.migrates else None
-    return Database(engine, readiness.verify, mend, statement_limit=settings.statement_timeout + 1)
+    return Database(engine, readiness.verify, mend, door=readiness.door, statement_limit=settings.statement_timeout + 1)
 
 
 def _statements(features: Iterable[Feature], database: Database, settings: Settings) -> Statements:
