@@ -373,8 +373,8 @@ def test_a_query_that_cannot_be_confined_stops_the_start(settings: Settings) -> 
     with pytest.raises(PluginError) as refused:
         create_app(settings, plugins=[module(todoservice_queries=Careless)])
     assert str(refused.value) == (
-        "notes (module notes): notes.everything: is a TextClause: "
-        "a scope takes select, insert, update and delete of table classes"
+        "notes (module notes): notes.everything: the statement reads todoservice.todos, which no plugin has declared: "
+        "return its class from todoservice_models. It is: SELECT * FROM todoservice.todos"
     )
 
 

@@ -21,7 +21,7 @@ from todoservice.identity import HEADER, Identity, header_user
 from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
 from todoservice.plugins import Feature, Host, Plugin, PluginError, route_faults
 from todoservice.readiness import Readiness
-from todoservice.scope import Data, admit
+from todoservice.scope import Data, admit, belongs_to
 from todoservice.settings import Settings
 from todoservice.statements import Statements
 
@@ -90,7 +90,7 @@ def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> 
 
     readiness = Readiness(settings, source, plugins)
     mend = readiness.migrate if source.migrates else None
-    return Database(engine, readiness.verify, mend, statement_limit=settings.statement_timeout + 1)
+    return Database(engine, readiness.verify, mend, door=readiness.door, statement_limit=settings.statement_timeout + 1)
 
 
 def _statements(features: Iterable[Feature], database: Database, settings: Settings) -> Statements:
@@ -108,8 +108,9 @@ def _mount(app: FastAPI, feature: Feature, identity: Identity) -> None:
         problems.InvalidRequest, problems.ServerError, problems.ServiceUnavailable,
     )  # fmt: skip
     name = feature.plugin.name
+    dependencies = [belongs_to(str(feature.plugin)), identity.dependency]
     app.include_router(
-        feature.router, prefix=f"{API}/{name}", tags=[name], dependencies=[identity.dependency], responses=answers
+        feature.router, prefix=f"{API}/{name}", tags=[name], dependencies=dependencies, responses=answers
     )
 
 

@@ -79,7 +79,7 @@ def look(settings: Settings) -> Report:
         return report
     statements, refused = plugin_host.declare(features, AsyncPsycopg2Dialect(), settings.functions)
     report.queries = sorted(statement.name for statement in statements.declared)
-    report.findings += (Finding("query", fault, "") for fault in (*refused, *statements.unproven()))
+    report.findings += (Finding("query", fault, "") for fault in refused)
     _look_at_database(report, source, [feature.plugin for feature in features])
     return report
 

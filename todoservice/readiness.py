@@ -9,6 +9,7 @@ from todoservice import migrations
 from todoservice.database import security
 from todoservice.database.client import NotReady
 from todoservice.database.source import Source
+from todoservice.door import HostDoor
 from todoservice.plugins import Plugin
 from todoservice.problems import ServiceUnavailable
 from todoservice.settings import Settings
@@ -28,6 +29,8 @@ class Readiness:
         self._settings = settings
         self._source = source
         self._plugins = plugins
+        self.door = HostDoor(migrations.histories(plugins))
+        """Lets the statements of `verify` through."""
         self._migrated = False
         self._told = ""
 

@@ -1,8 +1,8 @@
 """One user's door to the database."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from sqlalchemy import Connection, CursorResult, Executable, Row, literal, select
 from starlette.responses import Response
 
+from todoservice.confinement import UnscopedStatement
 from todoservice.database.client import Database, Transaction
 from todoservice.identity import USER_ID
 from todoservice.models import SCHEMA
@@ -21,6 +22,8 @@ from todoservice.statements import Prepared, Statements, page_size
 
 Result = TypeVar("Result")
 JSON: Final = "application/json"
+FEATURE: Final = "todoservice.feature"
+"""Where the plugin whose route runs stands in the ASGI scope."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,25 @@ class Scope:
     A statement is one that the feature declared in its `Queries`, or one built in the handler, which costs its
     compilation each time. Its parameters are given by name.
 
+    It may be `text()`, whole or in part, where it can be proven to be the user's: `user_id = :me` stands in it beside
+    each owned table, named with its schema, and `:me` is bound to the user; every other `:name` is a parameter. The
+    host adds nothing to text: an INSERT gives `user_id` as `:me`, and `id` and what has no default in the database as
+    parameters (`uuid7()` makes an id). `text(...).columns(Todo.id, Todo.title)` can be answered as JSON too.
+
     Every method raises a Problem where the database refuses or fails: `Conflict` for a unique constraint,
     `InvalidRequest` for a value that a column does not take, `ServiceUnavailable` where it is out of reach; and
     `UnscopedStatement` for a statement that cannot be confined to the user, `TypeError` for wrong parameters.
     """
 
-    def __init__(self, data: Data, user_id: UUID, *, status: int = 200) -> None:
+    def __init__(self, data: Data, user_id: UUID, *, status: int = 200, feature: str = "") -> None:
         """Open the door for `user_id`. Handlers receive theirs as `CurrentScope`.
 
-        `status` is that of the responses that the scope makes: in a handler, what its route declares.
+        `status` is that of the responses that the scope makes: in a handler, what its route declares. `feature` is the
+        plugin, with its distribution, that a refusal names: in a handler, the one whose route runs.
         """
         self._data = data
         self._status = status
+        self._feature = feature
         self._user_id = UUID(str(user_id))
 
     def _guard(self, text: str, parameters: Any) -> None:
@@ -139,17 +149,28 @@ class Scope:
         fetch: Callable[[CursorResult[Any]], Result],
         **extra: object,
     ) -> Result:
-        prepared = self._data.statements.prepared(statement)
+        with self._named():
+            prepared = self._data.statements.prepared(statement)
         executable = shape(prepared)
         values = prepared.parameters(self._user_id, params) | extra
 
         def work(connection: Connection) -> Result:
             return fetch(connection.execute(executable, values))
 
-        transaction = self._transaction()
-        if transaction is not None:
-            return await transaction.run(work)
-        return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard)
+        with self._named(prepared.name):
+            transaction = self._transaction()
+            if transaction is not None:
+                return await transaction.run(work)
+            return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard)
+
+    @contextmanager
+    def _named(self, *names: str) -> Iterator[None]:
+        """Put who is at fault before a refusal: the plugin whose route runs, and the statement."""
+        try:
+            yield
+        except UnscopedStatement as error:
+            msg = ": ".join(filter(None, (self._feature, *names, str(error))))
+            raise UnscopedStatement(msg) from error
 
     def _prefix(self, *, inserts: bool) -> str:
         """Return what travels before a statement, in its message and its transaction: the user and the time limit."""
@@ -203,7 +224,17 @@ async def _current_scope(request: Request) -> Scope:
     """Return the scope of the user whom the identity provider found: it is asked before every handler of a feature."""
     if USER_ID not in request.scope:
         raise MissingUserContext
-    return Scope(request.app.state.data, request.scope[USER_ID], status=request.scope["route"].status_code or 200)
+    status = request.scope["route"].status_code or 200
+    return Scope(request.app.state.data, request.scope[USER_ID], status=status, feature=request.scope.get(FEATURE, ""))
+
+
+def belongs_to(feature: str) -> Any:
+    """Return the dependency of a feature's routes that tells their scopes whose they are."""
+
+    async def tell(request: Request) -> None:
+        request.scope[FEATURE] = feature
+
+    return Depends(tell)
 
 
 CurrentScope = Annotated[Scope, Depends(_current_scope)]
