@@ -216,7 +216,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "several rows": (
         sa.insert(Todo).values([{"title": "a"}, {"title": "b"}]),
-        "inserts several rows at once, which is not supported yet",
+        "inserts several rows at once: give them to the scope beside it, as in scope.all(insert(...), rows)",
     ),
     "what does not compile": (
         sa.select(Todo).where(sa.cast(col(Todo.id), sa.types.NullType()) == 1),

@@ -122,7 +122,7 @@ def set_columns(write: sa.Insert | sa.Update) -> set[str]:
 
 def _insert_faults(write: sa.Insert) -> Iterator[str]:
     if write._multi_values:
-        yield "inserts several rows at once, which is not supported yet: insert each in one scope.transaction()"
+        yield "inserts several rows at once: give them to the scope beside it, as in scope.all(insert(...), rows)"
     elif write.select is not None:
         if "user_id" not in {getattr(name, "name", name) for name in write._select_names or ()}:
             yield "inserts from a select without user_id: select it too, so that the new rows have an owner"

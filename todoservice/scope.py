@@ -1,8 +1,8 @@
 """One user's door to the database."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
@@ -18,9 +18,12 @@ from todoservice.identity import USER_ID
 from todoservice.models import SCHEMA
 from todoservice.pagination import PageRequest, cursor
 from todoservice.problems import MissingUserContext, NotFound
+from todoservice.rows import PER_MESSAGE
 from todoservice.statements import Prepared, Statements, page_size
 
 Result = TypeVar("Result")
+Rows = Iterable[Mapping[str, Any]]
+"""Each row's parameters by name."""
 JSON: Final = "application/json"
 FEATURE: Final = "todoservice.feature"
 """Where the plugin whose route runs stands in the ASGI scope."""
@@ -80,13 +83,22 @@ class Scope:
         """Return the first row, or None."""
         return await self._run(statement, _rows, params, CursorResult.first)
 
-    async def all(self, statement: Any, /, **params: Any) -> Sequence[Row[Any]]:
-        """Return all rows."""
-        return await self._run(statement, _rows, params, CursorResult.all)
+    async def all(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> Sequence[Row[Any]]:
+        """Return all rows.
 
-    async def execute(self, statement: Any, /, **params: Any) -> int:
-        """Run the statement and return how many rows it selected or changed."""
-        return await self._run(statement, _rows, params, lambda result: result.rowcount)
+        With `rows`, insert each of them, given as a mapping of the insert's parameters and filled as a single one is:
+        all or none, by one statement, or by one transaction where they do not fit one message. What it returns is in
+        their order. No rows: nothing is sent.
+        """
+        if rows is None:
+            return await self._run(statement, _rows, params, CursorResult.all)
+        return [row for page in await self._insert(statement, rows, _rows, params, CursorResult.all) for row in page]
+
+    async def execute(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> int:
+        """Run the statement and return how many rows it selected or changed. `rows` are inserted as in `all`."""
+        if rows is None:
+            return await self._run(statement, _rows, params, _count)
+        return sum(await self._insert(statement, rows, _rows, params, _count))
 
     async def one_json(self, statement: Any, /, **params: Any) -> Response:
         """Return the first row as a response, its JSON made by PostgreSQL. Raises NotFound where there is none.
@@ -96,10 +108,14 @@ class Scope:
         row = _found(await self._run(statement, _one_json, params, CursorResult.first))
         return Response(row[0], self._status, media_type=JSON)
 
-    async def all_json(self, statement: Any, /, **params: Any) -> Response:
-        """Return all rows as a response: an array of such objects as `one_json` makes."""
-        row = await self._run(statement, _all_json, params, CursorResult.one)
-        return Response(row[0], self._status, media_type=JSON)
+    async def all_json(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> Response:
+        """Return all rows as a response: an array of such objects as `one_json` makes. `rows` as in `all`."""
+        if rows is None:
+            row = await self._run(statement, _all_json, params, CursorResult.one)
+            return Response(row[0], self._status, media_type=JSON)
+        pages = await self._insert(statement, rows, _all_json, params, CursorResult.one)
+        objects = ",".join(filter(None, (page[0][1:-1] for page in pages)))
+        return Response(f"[{objects}]", self._status, media_type=JSON)
 
     async def page_json(self, statement: Any, page: PageRequest, /, *, of: Any = None, **params: Any) -> Response:
         """Return a page of rows as a response, shaped as `Page`, with a `Link` to the next (RFC 8288).
@@ -149,11 +165,41 @@ class Scope:
         fetch: Callable[[CursorResult[Any]], Result],
         **extra: object,
     ) -> Result:
-        with self._named():
-            prepared = self._data.statements.prepared(statement)
-        executable = shape(prepared)
+        prepared = self._prepared(statement)
         values = prepared.parameters(self._user_id, params) | extra
+        return await self._send(prepared, shape(prepared), values, fetch)
 
+    async def _insert(
+        self,
+        statement: Any,
+        rows: Rows,
+        shape: Callable[[Prepared], Executable],
+        params: dict[str, Any],
+        fetch: Callable[[CursorResult[Any]], Result],
+    ) -> list[Result]:
+        """Insert the rows, and return what was fetched of each message."""
+        if params or isinstance(rows, Mapping):
+            msg = "a list of rows is given as scope.all(statement, [{...}, ...]), with all parameters in each row"
+            raise TypeError(msg)
+        prepared, given = self._prepared(statement), list(rows)
+        executable = shape(prepared.many)
+        starts = range(0, len(given), PER_MESSAGE)
+        pages = [prepared.row_parameters(self._user_id, given[at : at + PER_MESSAGE], at) for at in starts]
+        alone = len(pages) > 1 and self._transaction() is None
+        async with self.transaction() if alone else nullcontext():
+            return [await self._send(prepared.many, executable, page, fetch) for page in pages]
+
+    def _prepared(self, statement: Any) -> Prepared:
+        with self._named():
+            return self._data.statements.prepared(statement)
+
+    async def _send(
+        self,
+        prepared: Prepared,
+        executable: Executable,
+        values: dict[str, Any],
+        fetch: Callable[[CursorResult[Any]], Result],
+    ) -> Result:
         def work(connection: Connection) -> Result:
             return fetch(connection.execute(executable, values))
 
@@ -202,6 +248,10 @@ def _found(row: Row[Any] | None) -> Row[Any]:
     if row is None:
         raise NotFound
     return row
+
+
+def _count(result: CursorResult[Any]) -> int:
+    return result.rowcount
 
 
 def _rows(prepared: Prepared) -> Executable:

@@ -20,6 +20,7 @@ from todoservice.audit import Audit, Verdict
 from todoservice.confinement import UnscopedStatement, faults, set_columns
 from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
+from todoservice.rows import POSITION, over_rows
 from todoservice.shapes import as_json, formatted, joined, json_fault
 from todoservice.texts import bound, check_user, compiled_text, unwrapped
 
@@ -84,12 +85,31 @@ class Prepared:
     def shapes(self) -> Iterator[tuple[str, Any]]:
         """Yield each shape of answer that the statement can have: its name among the scope's methods, and itself."""
         yield "all", self.rows
+        if self._takes_rows:
+            yield from ((f"{shape} of a list", statement) for shape, statement in self.many.shapes())
         if json_fault(self.statement):
             return
         yield "one_json", self.one_json
         yield "all_json", self.all_json
         if self.takes >= {"before", "limit"} and "id" in {column.name for column in self.statement.exported_columns}:
             yield "page_json", self.page_json
+
+    @cached_property
+    def many(self) -> "Prepared":
+        """The insert of a list of rows. Its parameters: `row_parameters`. Raises TypeError for no insert."""
+        try:
+            statement = over_rows(self.statement, self.dialect)
+        except TypeError as error:
+            msg = f"{self.name} {error}"
+            raise TypeError(msg) from None
+        return Prepared(self.name, statement, self.criteria, self.dialect, {}, inserts=True)
+
+    @property
+    def _takes_rows(self) -> bool:
+        try:
+            return bool(self.many)
+        except TypeError:
+            return False
 
     @cached_property
     def _page(self) -> sa.Select[str, int, UUID]:
@@ -156,6 +176,27 @@ class Prepared:
             values[flag] = name in given
             values.setdefault(name)
         return {KEY + ME: user_id, **{KEY + name: value for name, value in values.items()}}
+
+    def row_parameters(self, user_id: UUID, rows: Iterable[Mapping[str, Any]], first: int = 0) -> dict[str, Any]:
+        """Return the values of all parameters of `many`: each is the list of what the rows have.
+
+        Every row is filled as a single one is. Raises TypeError as `parameters` does, with the number of the row, from
+        `first` on.
+        """
+        filled = [self._row_parameters(user_id, row, number) for number, row in enumerate(rows, first)]
+        names = self.many.compiled.binds.keys() & {KEY + name for name in self._names}
+        lists = {name: [row.get(name, self.compiled.binds[name].value) for row in filled] for name in names}
+        return {KEY + ME: user_id, KEY + POSITION: list(range(len(filled))), **lists}
+
+    def _row_parameters(self, user_id: UUID, row: Mapping[str, Any], number: int) -> dict[str, Any]:
+        if not isinstance(row, Mapping):
+            msg = f"row {number} is a {type(row).__name__}: give a mapping of parameters, such as model_dump() makes"
+            raise TypeError(msg)
+        try:
+            return self.parameters(user_id, row)
+        except TypeError as error:
+            msg = f"row {number}: {error}"
+            raise TypeError(msg) from None
 
     def _mismatch(self, given: Iterable[str]) -> str:
         unknown, missing = sorted(set(given) - self.takes), sorted(self._needs - set(given))
