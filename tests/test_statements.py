@@ -263,8 +263,8 @@ def test_a_declared_statement_that_is_refused_is_named(statements: Statements) -
     class Careless(Queries):
         everything = sa.select(TABLE)
 
-    with pytest.raises(UnscopedStatement, match=r"^notes\.everything: uses the "):
-        statements.declare("notes", Careless)
+    (line,) = statements.declare("notes", Careless)
+    assert line.startswith("notes.everything: uses the ")
 
 
 def test_defaults_of_a_row_are_filled(statements: Statements) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from todoservice.problems import InvalidRequest as InvalidRequest
     from todoservice.problems import NotFound as NotFound
     from todoservice.problems import Problem as Problem
+    from todoservice.problems import Unauthenticated as Unauthenticated
     from todoservice.problems import responses as responses
     from todoservice.scope import CurrentScope as CurrentScope
     from todoservice.scope import Scope as Scope
@@ -46,7 +47,7 @@ _HOMES: Final = {
     "models": ("Owned", "Shared", "created_at", "uuid7", "uuid7_time"),
     "pagination": ("Page", "PageRequest"),
     "plugins": ("Plugin",),
-    "problems": ("Conflict", "InvalidRequest", "NotFound", "Problem", "responses"),
+    "problems": ("Conflict", "InvalidRequest", "NotFound", "Problem", "Unauthenticated", "responses"),
     "scope": ("CurrentScope", "Scope"),
     "settings": ("Settings",),
     "statements": ("Queries", "param"),

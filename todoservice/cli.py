@@ -186,11 +186,12 @@ def _database() -> Iterator[tuple["Source", list["Plugin"]]]:
     from todoservice.database.embedded import EmbeddedUnavailable  # noqa: PLC0415
     from todoservice.database.source import Source  # noqa: PLC0415
     from todoservice.migrations.transaction import MigrationError, explained  # noqa: PLC0415
-    from todoservice.plugins import Host, discover  # noqa: PLC0415
+    from todoservice.plugins.host import Host  # noqa: PLC0415
     from todoservice.settings import Settings  # noqa: PLC0415
 
-    source = Source(Settings.load())
-    plugins = [feature.plugin for feature in Host(discover()).features]
+    settings = Settings.load()
+    source = Source(settings)
+    plugins = Host.load(settings, serving=False).accept().plugins
     try:
         with source.held():
             yield source, plugins

@@ -239,12 +239,24 @@ class Statements:
             for model in self._owned
         )
         self._declared: dict[Any, Prepared] = {}
+        self._named: dict[str, Any] = {}
 
-    def declare(self, feature: str, queries: type[Queries]) -> None:
-        """Prepare every statement of `queries`. Raises UnscopedStatement naming the one that cannot be confined."""
+    def declare(self, feature: str, queries: type[Queries]) -> list[str]:
+        """Prepare every statement of `queries`. Returns a line for each that cannot be confined, or is named twice."""
+        faults = []
         for name, statement in inspect.getmembers_static(queries):
             if isinstance(statement, sa.Executable) and not name.startswith("_"):
-                self._declared[statement] = self._prepare(statement, f"{feature}.{name}")
+                try:
+                    self._declare(statement, f"{feature}.{name}")
+                except UnscopedStatement as error:
+                    faults.append(str(error))
+        return faults
+
+    def _declare(self, statement: Any, name: str) -> None:
+        if self._named.setdefault(name, statement) is not statement:
+            msg = f"{name}: two statements have this name: rename one of them"
+            raise UnscopedStatement(msg)
+        self._declared[statement] = self._prepare(statement, name)
 
     @property
     def declared(self) -> tuple[Prepared, ...]:
