@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from todoservice.scope import Scope as Scope
     from todoservice.settings import Settings as Settings
     from todoservice.statements import Queries as Queries
+    from todoservice.statements import UnknownQuery as UnknownQuery
     from todoservice.statements import param as param
 
 _HOMES: Final = {
@@ -50,7 +51,7 @@ _HOMES: Final = {
     "problems": ("Conflict", "InvalidRequest", "NotFound", "Problem", "Unauthenticated", "responses"),
     "scope": ("CurrentScope", "Scope"),
     "settings": ("Settings",),
-    "statements": ("Queries", "param"),
+    "statements": ("Queries", "UnknownQuery", "param"),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
 

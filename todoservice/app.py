@@ -1,7 +1,7 @@
 """The app factory: settings, plugins, database, routes."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import ModuleType
@@ -18,7 +18,7 @@ from todoservice.database.engine import build_engine
 from todoservice.database.source import Source
 from todoservice.identity import BY_HEADER, HEADER, Identity
 from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
-from todoservice.plugins import Plugin, lifespan, routes
+from todoservice.plugins import Plugin, lifespan, listing, routes
 from todoservice.plugins.features import Feature
 from todoservice.plugins.host import Host
 from todoservice.readiness import Readiness
@@ -40,7 +40,7 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     settings = settings or Settings.load()
     host = Host.load(settings, plugins).accept()
     source = Source(settings)
-    database = _database(settings, source, host.plugins)
+    database = _database(settings, source, host)
     app = FastAPI(
         title="todoservice",
         version=todoservice.__version__,
@@ -56,6 +56,8 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     for middleware in (_limit(settings.max_body_size), RequestContext, ReadableStartup):
         app.add_middleware(middleware)
     app.include_router(health.router)
+    if settings.plugins_endpoint:
+        app.include_router(listing.endpoint(host))
     for feature in host.features:
         _mount(app, feature, identity)
     openapi.install(app)
@@ -70,7 +72,7 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> Database:
+def _database(settings: Settings, source: Source, host: Host) -> Database:
     engine = build_engine(
         source.url,
         pool_size=settings.pool_size,
@@ -79,7 +81,7 @@ def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> 
         connect_args=source.connect_args,
     )
 
-    readiness = Readiness(settings, source, plugins)
+    readiness = Readiness(settings, source, host.plugins, host.installed)
     mend = readiness.migrate if source.migrates else None
     return Database(engine, readiness.verify, mend, statement_limit=settings.statement_timeout + 1)
 

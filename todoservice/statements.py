@@ -18,6 +18,7 @@ from sqlmodel import col
 from todoservice.audit import Audit
 from todoservice.confinement import UnscopedStatement, faults, set_columns
 from todoservice.models import Owned, Shared
+from todoservice.plugins.faults import did_you_mean
 
 ME: Final = "me"
 """The parameter that carries the scope's user in every statement. Reserved."""
@@ -29,6 +30,10 @@ _RFC3339: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 Default = Callable[[Mapping[str, Any]], Any]
 """Makes a column's value from the other values of its row."""
+
+
+class UnknownQuery(LookupError):
+    """A query that no plugin of this app declares. The message says what there is, or what to install."""
 
 
 class Queries:
@@ -276,14 +281,33 @@ class Statements:
 
     def declared_name(self, statement: Any) -> str:
         """Return the name of a declared statement. Raises TypeError for one that was not declared."""
+        if isinstance(statement, str):
+            return self.prepared(statement).name
         if statement not in self._declared:
             msg = "a page needs a statement declared in Queries, whose name its cursors carry"
             raise TypeError(msg)
         return self._declared[statement].name
 
     def prepared(self, statement: Any) -> Prepared:
-        """Return the statement confined to one user. Raises UnscopedStatement where that cannot be done."""
+        """Return the statement confined to one user. Raises UnscopedStatement where that cannot be done.
+
+        Text is the name of a declared one, `feature.query`: raises UnknownQuery where there is none.
+        """
+        if isinstance(statement, str):
+            if statement not in self._named:
+                raise UnknownQuery(self._unknown(statement))
+            return self._declared[self._named[statement]]
         return self._declared.get(statement) or self._prepare(statement, "a statement built in a handler")
+
+    def _unknown(self, name: str) -> str:
+        feature = name.partition(".")[0]
+        features = {known.partition(".")[0] for known in self._named}
+        if feature in features:
+            return f"{feature} has no query {name!r}: " + did_you_mean(
+                name, [known for known in self._named if known.startswith(f"{feature}.")], "queries"
+            )
+        hint = "install the distribution that brings it, and name that in your own one's dependencies"
+        return f"no plugin of this app is named {feature!r} and has queries, and {name!r} is asked for: {hint}"
 
     def _prepare(self, statement: Any, name: str) -> Prepared:
         try:

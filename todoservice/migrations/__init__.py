@@ -233,6 +233,13 @@ def owners(of: Iterable[History]) -> dict[str, str | None]:
     return {name: column for history in of for name, column in history.owners.items()}
 
 
+def owner(table: str, names: Iterable[str]) -> str | None:
+    """Return the plugin whose name the table's begins with: of `notes` and `notes_tags` the longer one that fits."""
+    if table.endswith(VERSION_TABLE):
+        return None
+    return max((name for name in names if f"{table}_".startswith(f"{name}_")), key=len, default=None)
+
+
 def version_tables(connection: sa.Connection) -> frozenset[str]:
     """Return the names of the version tables that the database has, those of uninstalled plugins too."""
     query = sa.text(

@@ -63,8 +63,14 @@ def installed(settings: Settings) -> tuple[list[Found], list[Fault]]:
         Found(point.name, _origin(point), _requires(point, points), blocked=blocked(point.name)) for point in points
     ]
     found = _with_names_looked_at(found, "uninstall one of them")
-    loaded = [_loaded(one, point) for one, point in zip(found, points, strict=True)]
+    kept_out = {one.name for one in found if one.blocked}
+    loaded = [_loaded(one, point, kept_out) for one, point in zip(found, points, strict=True)]
     return _with_modules_looked_at(loaded), list(_unknown_names(settings, {point.name for point in points}))
+
+
+def installed_names() -> set[str]:
+    """Return the names of the installed plugins."""
+    return {point.name for point in entry_points(group=GROUP)}
 
 
 def _origin(point: EntryPoint) -> str:
@@ -127,9 +133,9 @@ def _with_modules_looked_at(found: Sequence[Found]) -> list[Found]:
     return looked
 
 
-def _loaded(found: Found, point: EntryPoint) -> Found:
+def _loaded(found: Found, point: EntryPoint, kept_out: set[str]) -> Found:
     """Import it, where nothing speaks against that."""
-    if found.blocked or found.faults:
+    if found.blocked or found.faults or kept_out.intersection(found.requires):
         return found
     for message, hint in requirements.unmet(point.dist) if point.dist else ():
         found = found.with_fault(Code.REQUIREMENT, message, hint)

@@ -80,7 +80,7 @@ class Fault:
     @property
     def whose(self) -> str:
         """The plugin and where it came from, or ""."""
-        return f"{self.plugin} ({self.origin})" if self.origin else self.plugin
+        return f"{self.plugin} ({self.origin})".strip() if self.origin else self.plugin
 
     def __str__(self) -> str:
         """Tell it in one line."""

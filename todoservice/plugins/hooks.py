@@ -16,6 +16,9 @@ from todoservice.plugins.faults import Code, Fault, PluginError, did_you_mean, t
 from todoservice.plugins.plugin import Plugin
 from todoservice.statements import Queries
 
+_shown = reprlib.Repr()
+_shown.maxother = _shown.maxstring = 100
+
 HOOKS: Final = tuple(name for name in vars(hookspecs) if name.startswith("todoservice_"))
 
 
@@ -143,7 +146,7 @@ def _unexpected(plugin: Plugin, hook: str, value: object, wanted: str) -> Plugin
     if inspect.isasyncgen(value):
         message = f"{hook} is an async generator"
         return PluginError(plugin.fault(Code.RETURNED, message, "write @asynccontextmanager above it, under @hookimpl"))
-    return PluginError(plugin.fault(Code.RETURNED, f"{hook} returned {reprlib.repr(value)}", f"return {wanted}"))
+    return PluginError(plugin.fault(Code.RETURNED, f"{hook} returned {_shown.repr(value)}", f"return {wanted}"))
 
 
 def _implementation_faults(module: ModuleType, manager: pluggy.PluginManager) -> Iterator[tuple[str, Code, str, str]]:

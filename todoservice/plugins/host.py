@@ -58,8 +58,13 @@ class Host:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """All that is wrong, each fault once."""
-        return tuple(self._faults)
+        """All that is wrong, each fault once: what concerns all plugins, and then plugin by plugin."""
+        return tuple(sorted(self._faults, key=lambda fault: fault.plugin))
+
+    @property
+    def installed(self) -> frozenset[str]:
+        """The names of all plugins that were found, and of all that are installed, used or not."""
+        return frozenset({*(one.name for one in self.found), *discovery.installed_names()})
 
     def accept(self) -> Self:
         """Return the host itself. Raises PluginError, with all faults, where the app is not to be started.
@@ -68,7 +73,7 @@ class Host:
         """
         skips = self._settings.plugin_errors == "skip"
         if self._faults and not (skips and all(fault.plugin for fault in self._faults)):
-            raise PluginError(*self._faults)
+            raise PluginError(*self.faults)
         return self
 
     @property
@@ -85,7 +90,7 @@ class Host:
     def provider(self) -> Provider:
         """Who says who is asking. Raises PluginError where nobody may."""
         if self._provider is None:
-            raise PluginError(*self._faults)
+            raise PluginError(*self.faults)
         return self._provider
 
     @cached_property
@@ -110,6 +115,10 @@ class Host:
     def state(self, found: Found) -> str:
         """Say in one word whether a plugin is used: active, blocked or broken."""
         return "blocked" if found.blocked else "broken" if found.name in self._broken else "active"
+
+    def faults_of(self, found: Found) -> list[Fault]:
+        """Return what is wrong with a plugin."""
+        return [fault for fault in self._faults if fault.plugin == found.name]
 
     def feature(self, found: Found) -> Feature | None:
         """Return what a plugin contributes, where it could be asked."""
@@ -147,8 +156,7 @@ class Host:
 
     def _likely_owner(self, table: str) -> str:
         """Return the plugin of a table that no plugin has declared, by its name."""
-        names = (one.name for one in self.found if f"{table}_".startswith(f"{one.name}_"))
-        return max(names, key=len, default=table)
+        return migrations.owner(table, [one.name for one in self.found]) or table
 
     def _give_up_dependents(self) -> None:
         """Give up every plugin that needs one which cannot be used, and those that need it in turn."""
@@ -172,7 +180,7 @@ class Host:
 
     def _why_not(self, name: str, blocked: Mapping[str, str]) -> tuple[str, str] | None:
         if name in blocked:
-            return f"which {blocked[name]} blocks", "unblock it, or block this one too"
+            return f"which {blocked[name]} keeps out", "let it in, or keep this one out, too"
         if name in self._broken:
             return "which is broken", "mend that first"
         if name not in {one.name for one in self.found}:

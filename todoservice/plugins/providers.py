@@ -72,8 +72,8 @@ def _named_faults(
         hint = did_you_mean(name, [BY_HEADER.name, *known], "ones to name")
         yield Fault(Code.IDENTITY_MISSING, f"{VARIABLE} names {name!r}, which is not installed", hint)
     elif known[name].blocked:
-        message = f"{VARIABLE} names {name}, which {known[name].blocked} blocks"
-        yield Fault(Code.IDENTITY_BLOCKED, message, "unblock it, or name another")
+        message = f"{VARIABLE} names {name}, which {known[name].blocked} keeps out"
+        yield Fault(Code.IDENTITY_BLOCKED, message, "let it in, or name another")
     elif name in broken:
         yield Fault(Code.IDENTITY_BROKEN, f"{VARIABLE} names {name}, which is broken", "mend it, or name another")
     elif features[name].user is None:
