@@ -17,8 +17,9 @@ from serving import serving, wait_until_ready
 from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
-from todoservice import Plugin, Settings, create_app, plugins
+from todoservice import Plugin, Settings, create_app
 from todoservice.migrations import runner
+from todoservice.plugins.host import Host
 from todoservice.settings import variable
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +117,7 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 def notes_app(notes: ModuleType, fresh_url: str) -> FastAPI:
     """Return the app with the README's plugin, its migration written and run."""
     url = make_url(fresh_url).set(drivername="postgresql+psycopg2")
-    every = [*plugins.discover(), Plugin(NAME, notes)]
+    every = [*Host.load(Settings.load(), serving=False).plugins, Plugin(NAME, notes)]
     runner.revision(url, every[-1], "Create notes", every)
     runner.upgrade(url, every)
     return create_app(Settings.load({"neon_database_url": fresh_url}), plugins=[notes])

@@ -260,8 +260,8 @@ def test_a_declared_statement_that_is_refused_is_named(statements: Statements) -
     class Careless(Queries):
         everything = sa.select(TABLE)
 
-    with pytest.raises(UnscopedStatement, match=r"^notes\.everything: uses the "):
-        statements.declare("notes", Careless)
+    (line,) = statements.declare("notes", Careless)
+    assert line.startswith("notes.everything: uses the ")
 
 
 def test_a_declared_statement_is_proven_in_every_shape(statements: Statements) -> None:
@@ -270,8 +270,8 @@ def test_a_declared_statement_is_proven_in_every_shape(statements: Statements) -
     class Clashing(Queries):
         everything = sa.select(sa.select(Todo).cte("result_rows").c.id)
 
-    with pytest.raises(UnscopedStatement, match=r"^notes\.everything as one_json: cannot be compiled: "):
-        statements.declare("notes", Clashing)
+    [fault] = statements.declare("notes", Clashing)
+    assert fault.startswith("notes.everything as one_json: cannot be compiled: ")
     assert statements.declared == ()
 
 

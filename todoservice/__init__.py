@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from todoservice.problems import InvalidRequest as InvalidRequest
     from todoservice.problems import NotFound as NotFound
     from todoservice.problems import Problem as Problem
+    from todoservice.problems import Unauthenticated as Unauthenticated
     from todoservice.problems import responses as responses
     from todoservice.scope import CurrentScope as CurrentScope
     from todoservice.scope import Scope as Scope
     from todoservice.settings import Settings as Settings
     from todoservice.statements import Queries as Queries
+    from todoservice.statements import UnknownQuery as UnknownQuery
 
 _HOMES: Final = {
     "app": ("create_app",),
@@ -47,10 +49,10 @@ _HOMES: Final = {
     "pagination": ("Page", "PageRequest"),
     "parameters": ("param",),
     "plugins": ("Plugin",),
-    "problems": ("Conflict", "InvalidRequest", "NotFound", "Problem", "responses"),
+    "problems": ("Conflict", "InvalidRequest", "NotFound", "Problem", "Unauthenticated", "responses"),
     "scope": ("CurrentScope", "Scope"),
     "settings": ("Settings",),
-    "statements": ("Queries",),
+    "statements": ("Queries", "UnknownQuery"),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -1,31 +1,29 @@
 """The app factory: settings, plugins, database, routes."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 import todoservice
-from todoservice import handlers, health, migrations, openapi, problems
-from todoservice import plugins as plugin_host
+from todoservice import handlers, health, openapi, problems
 from todoservice.database.client import Database, NotReady
 from todoservice.database.embedded import EmbeddedUnavailable
 from todoservice.database.engine import build_engine
 from todoservice.database.source import Source
-from todoservice.identity import HEADER, Identity, header_user
+from todoservice.identity import BY_HEADER, HEADER, Identity
 from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
-from todoservice.plugins import Feature, Host, Plugin, PluginError, route_faults
+from todoservice.plugins import Plugin, lifespan, listing, routes
+from todoservice.plugins.features import Feature
+from todoservice.plugins.host import Host
 from todoservice.readiness import Readiness
 from todoservice.scope import Data, admit, belongs_to
 from todoservice.settings import Settings
-from todoservice.statements import Statements
-
-API: Final = "/api/v1"
 
 logger = logging.getLogger("todoservice")
 
@@ -40,32 +38,27 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     Raises StartupError, with what to mend, for settings or plugins that cannot be used.
     """
     settings = settings or Settings.load()
-    host = Host(plugin_host.discover() if plugins is None else plugin_host.of(plugins))
-    features = host.features
-    ordered = [feature.plugin for feature in features]
-    migrations.heads(ordered)
-    faults = list(route_faults((feature, f"{API}/{feature.plugin.name}") for feature in features))
-    if faults:
-        raise PluginError("\n".join(faults))
+    host = Host.load(settings, plugins).accept()
     source = Source(settings)
-    database = _database(settings, source, ordered)
+    database = _database(settings, source, host)
     app = FastAPI(
         title="todoservice",
         version=todoservice.__version__,
         summary="Rows that have an owner.",
-        lifespan=_lifespan(source, database),
+        lifespan=_lifespan(source, database, host),
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
-    app.state.data = Data(
-        database, _statements(features, database, settings), settings.statement_timeout, settings.provision_users
-    )
-    identity = Identity(header_user, partial(admit, app.state.data))  # the hook todoservice_user takes this place
+    app.state.host = host
+    app.state.data = Data(database, host.statements, settings.statement_timeout, settings.provision_users)
+    identity = Identity(host.provider, partial(admit, app.state.data))
     handlers.install(app, identity)
     for middleware in (_limit(settings.max_body_size), RequestContext, ReadableStartup):
         app.add_middleware(middleware)
     app.include_router(health.router)
-    for feature in features:
+    if settings.plugins_endpoint:
+        app.include_router(listing.endpoint(host))
+    for feature in host.features:
         _mount(app, feature, identity)
     openapi.install(app)
     return app
@@ -79,7 +72,7 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> Database:
+def _database(settings: Settings, source: Source, host: Host) -> Database:
     engine = build_engine(
         source.url,
         pool_size=settings.pool_size,
@@ -88,50 +81,53 @@ def _database(settings: Settings, source: Source, plugins: Sequence[Plugin]) -> 
         connect_args=source.connect_args,
     )
 
-    readiness = Readiness(settings, source, plugins)
+    readiness = Readiness(settings, source, host.plugins, host.installed)
     mend = readiness.migrate if source.migrates else None
     return Database(engine, readiness.verify, mend, door=readiness.door, statement_limit=settings.statement_timeout + 1)
-
-
-def _statements(features: Iterable[Feature], database: Database, settings: Settings) -> Statements:
-    statements, faults = plugin_host.declare(features, database.engine.dialect, settings.functions)
-    if faults:
-        raise PluginError("\n".join(faults))
-    return statements
 
 
 def _mount(app: FastAPI, feature: Feature, identity: Identity) -> None:
     if feature.router is None:
         return
     answers = problems.responses(
-        problems.MissingUserContext, problems.InvalidUserContext, problems.UnknownUser, problems.BodyTooLarge,
+        *identity.provider.problems, problems.UnknownUser, problems.BodyTooLarge,
         problems.InvalidRequest, problems.ServerError, problems.ServiceUnavailable,
     )  # fmt: skip
-    name = feature.plugin.name
-    dependencies = [belongs_to(str(feature.plugin)), identity.dependency]
     app.include_router(
-        feature.router, prefix=f"{API}/{name}", tags=[name], dependencies=dependencies, responses=answers
-    )
+        feature.router, prefix=routes.base(feature.plugin), tags=[feature.plugin.name],
+        dependencies=[belongs_to(str(feature.plugin)), identity.dependency], responses=answers,
+    )  # fmt: skip
 
 
-def _lifespan(source: Source, database: Database) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(source: Source, database: Database, host: Host) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def running(app: FastAPI) -> AsyncIterator[None]:
         _speak()
-        logger.warning(
-            "Who is asking is taken from the header %s on trust: let only a proxy that sets it reach this", HEADER
-        )
+        _warn(host, app)
         try:
             async with source.held_async():
                 await database.open()
                 try:
-                    yield
+                    async with lifespan.entered(host, app):
+                        yield
                 finally:
                     await database.close()
         except (NotReady, EmbeddedUnavailable) as error:
             raise CannotStart(str(error)) from error
 
-    return lifespan
+    return running
+
+
+def _warn(host: Host, app: FastAPI) -> None:
+    """Log what is not as it should be, and does not keep the app from starting."""
+    if host.provider is BY_HEADER:
+        logger.warning(
+            "Who is asking is taken from the header %s on trust: let only a proxy that sets it reach this", HEADER
+        )
+    for fault in host.faults:
+        logger.warning("Starting without a plugin: %s", fault)
+    for fault in (*host.warnings, *host.checks(app)):
+        logger.warning("%s", fault)
 
 
 def _speak() -> None:

@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from todoservice import migrations
-from todoservice import plugins as plugin_host
+from todoservice.app import create_app
 from todoservice.database import catalogue
 from todoservice.database.client import NotReady
-from todoservice.database.dialect import AsyncPsycopg2Dialect
 from todoservice.database.embedded import EmbeddedUnavailable
 from todoservice.database.security import UPGRADE
 from todoservice.database.source import Source
 from todoservice.migrations import transaction
-from todoservice.plugins import Host, Plugin, PluginError
+from todoservice.plugins import Fault, Plugin
+from todoservice.plugins.host import Host
 from todoservice.settings import Settings
 
 REACH = "see that NEON_DATABASE_URL is right and that the database runs: until then nothing is known of it"
@@ -72,24 +72,21 @@ def look(settings: Settings) -> Report:
     """
     source = Source(settings)
     report = Report()
-    try:
-        features = Host(plugin_host.discover()).features
-    except PluginError as error:
-        report.findings += (Finding("plugin", line, "") for line in str(error).splitlines())
-        return report
-    statements, refused = plugin_host.declare(features, AsyncPsycopg2Dialect(), settings.functions)
-    report.queries = sorted(statement.name for statement in statements.declared)
-    report.findings += (Finding("query", fault, "") for fault in refused)
-    _look_at_database(report, source, [feature.plugin for feature in features])
+    host = Host.load(settings)
+    report.findings += map(_finding, host.faults)
+    report.queries = sorted(statement.name for statement in host.statements.declared)
+    if not host.faults:
+        report.findings += map(_finding, (*host.warnings, *host.checks(create_app(settings))))
+    _look_at_database(report, source, host.plugins)
     return report
 
 
+def _finding(fault: Fault) -> Finding:
+    return Finding(fault.code.value, f"{fault.whose}: {fault.message}" if fault.plugin else fault.message, fault.hint)
+
+
 def _look_at_database(report: Report, source: Source, plugins: Sequence[Plugin]) -> None:
-    try:
-        histories = migrations.histories(plugins)
-    except PluginError as error:
-        report.findings += (Finding("plugin", line, "") for line in str(error).splitlines())
-        return
+    histories = migrations.histories(plugins)
     owners = migrations.owners(histories)
     report.tables = sorted(owners)
     try:

@@ -14,7 +14,9 @@ import todoservice
 if TYPE_CHECKING:
     from todoservice.database.source import Source
     from todoservice.migrations import Revision
-    from todoservice.plugins import Plugin
+    from todoservice.plugins import Fault, Plugin
+    from todoservice.plugins.host import Host
+    from todoservice.settings import Settings
 
 # What a command needs is imported by the command, so that --help answers at once.
 
@@ -48,7 +50,30 @@ def _parser() -> argparse.ArgumentParser:
     _add_provision(actions)
     _add_status(actions)
     _add_revision(actions)
+    _add_drop(actions)
     return parser
+
+
+def _add_plugins(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "plugins",
+        help="list the installed plugins, and what is wrong with them",
+        description="List the installed plugins: those in use, those that are blocked and those that are broken, with "
+        "what is wrong and what to do. Asks the database how far each is, where it can be reached. Exits with 1 where "
+        "anything is wrong.",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object instead of a table")
+    parser.set_defaults(run=_plugins)
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND")
+    new = actions.add_parser(
+        "new",
+        help="write the distribution of a new feature",
+        description="Write the distribution of a new feature, todoservice-NAME, which works as it is: a table, five "
+        "operations, its migration and its tests.",
+    )
+    new.add_argument("name", metavar="NAME", help="the feature's name, in the plural: its table's and its URL's too")
+    new.add_argument("--into", metavar="FOLDER", type=Path, default=Path(), help="the folder to write it into")
+    new.set_defaults(run=_new)
 
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -61,20 +86,6 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object instead of lines")
     parser.set_defaults(run=_check)
-
-
-def _add_plugins(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("plugins", help="write a new plugin")
-    actions = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    new = actions.add_parser(
-        "new",
-        help="write the distribution of a new feature",
-        description="Write the distribution of a new feature, todoservice-NAME, which works as it is: a table, five "
-        "operations, its migration and its tests.",
-    )
-    new.add_argument("name", metavar="NAME", help="the feature's name, in the plural: its table's and its URL's too")
-    new.add_argument("--into", metavar="FOLDER", type=Path, default=Path(), help="the folder to write it into")
-    new.set_defaults(run=_new)
 
 
 def _add_upgrade(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -123,6 +134,19 @@ def _add_revision(actions: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("-p", "--plugin", metavar="NAME", required=True, help="the plugin whose models changed")
     parser.add_argument("-m", "--message", metavar="TEXT", required=True, help="what changed, in a few words")
     parser.set_defaults(run=_revision)
+
+
+def _add_drop(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = actions.add_parser(
+        "drop",
+        help="remove the tables of an uninstalled plugin",
+        description="Remove the tables of a plugin that was uninstalled, all their rows, its version table, and what "
+        "is granted on them, in one transaction.",
+    )
+    parser.add_argument("name", metavar="NAME", help="the plugin's name")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--force", action="store_true", help="even if the plugin is installed")
+    parser.set_defaults(run=_drop)
 
 
 def _check(given: argparse.Namespace) -> int:
@@ -203,25 +227,111 @@ def _revision(given: argparse.Namespace) -> int:
     return 0
 
 
+def _plugins(given: argparse.Namespace) -> int:
+    from todoservice.plugins import listing  # noqa: PLC0415
+    from todoservice.plugins.host import Host  # noqa: PLC0415
+    from todoservice.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    host = Host.load(settings)
+    entries = listing.listing(host)
+    current, leftovers = _live(settings, host)
+    warnings = [*host.warnings, *leftovers]
+    if given.json:
+        found = {
+            "plugins": [entry | {"current": current.get(entry["name"])} for entry in entries],
+            "faults": [fault.as_json() for fault in host.faults if not fault.plugin],
+            "warnings": [fault.as_json() for fault in warnings],
+        }
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join([listing.table(entries, current), *map(str, (*host.faults, *warnings))]))
+    return int(bool(host.faults))
+
+
+def _live(settings: "Settings", host: "Host") -> tuple[dict[str, str | None], list["Fault"]]:
+    """Return the revisions that the database is at, and what is left in it; nothing where it cannot be asked."""
+    from todoservice import migrations  # noqa: PLC0415
+    from todoservice.database.source import Source  # noqa: PLC0415
+    from todoservice.migrations import removal, transaction  # noqa: PLC0415
+
+    try:
+        with _held(Source(settings)) as source, transaction.connected(source.migration_url) as connection:
+            revisions = migrations.status(connection, host.plugins)
+            return {r.plugin: r.current for r in revisions}, removal.leftovers(connection, host.installed)
+    except SystemExit as error:
+        print(f"The database was not asked: {error}", file=sys.stderr)
+        return {}, []
+
+
+def _drop(given: argparse.Namespace) -> int:
+    from todoservice.database.source import Source  # noqa: PLC0415
+    from todoservice.migrations import removal, transaction  # noqa: PLC0415
+    from todoservice.plugins.discovery import RESERVED  # noqa: PLC0415
+    from todoservice.plugins.host import Host  # noqa: PLC0415
+    from todoservice.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    host = Host.load(settings, serving=False)
+    if given.name in RESERVED:
+        msg = f"{given.name} is the host's own: name a plugin"
+        raise SystemExit(msg)
+    if given.name in host.installed and not given.force:
+        msg = f"{given.name} is installed, and would miss its tables: uninstall it first, or give --force"
+        raise SystemExit(msg)
+    others = removal.Others(
+        host.installed - {given.name},
+        [table for feature in host.features if feature.plugin.name != given.name for table in feature.tables],
+    )
+    with _held(Source(settings)) as source, transaction.connected(source.migration_url) as connection:
+        tables = removal.remains(connection, given.name, others)
+        connection.rollback()
+        if tables and not given.yes:
+            _confirm(tables, str(source.migration_url.database))
+        dropped = removal.drop(connection, given.name, others)
+    print("\n".join(f"dropped {table}" for table in dropped))
+    return 0
+
+
+def _confirm(tables: Sequence[str], database: str) -> None:
+    """Ask whether these tables are to be dropped. Raises SystemExit where they are not."""
+    what = f"{', '.join(tables)} and all their rows are to be removed from the database {database!r}"
+    if not sys.stdin.isatty():
+        msg = f"{what}: there is nobody to ask, so give --yes"
+        raise SystemExit(msg)
+    if input(f"{what}. Remove them? [y/N] ").strip().lower() not in {"y", "yes"}:
+        msg = "nothing was removed"
+        raise SystemExit(msg)
+
+
 @contextmanager
 def _database() -> Iterator[tuple["Source", list["Plugin"]]]:
     """Yield where the database is, and the installed plugins in start order.
 
     Raises SystemExit with the line to print.
     """
+    from todoservice.database.source import Source  # noqa: PLC0415
+    from todoservice.plugins.host import Host  # noqa: PLC0415
+    from todoservice.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    source = Source(settings)
+    plugins = Host.load(settings, serving=False).accept().plugins
+    with _held(source):
+        yield source, plugins
+
+
+@contextmanager
+def _held(source: "Source") -> Iterator["Source"]:
+    """Keep the database running during the block. Raises SystemExit with the line to print where it fails."""
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from todoservice.database.embedded import EmbeddedUnavailable  # noqa: PLC0415
-    from todoservice.database.source import Source  # noqa: PLC0415
     from todoservice.migrations.transaction import MigrationError, explained  # noqa: PLC0415
-    from todoservice.plugins import Host, discover  # noqa: PLC0415
-    from todoservice.settings import Settings  # noqa: PLC0415
 
-    source = Source(Settings.load())
-    plugins = [feature.plugin for feature in Host(discover()).features]
     try:
         with source.held():
-            yield source, plugins
+            yield source
     except (EmbeddedUnavailable, MigrationError) as error:
         raise SystemExit(str(error)) from error
     except DBAPIError as error:

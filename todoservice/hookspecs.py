@@ -6,11 +6,12 @@ A feature is a module with some of these functions, each marked `@hookimpl`, pub
 A function may leave out arguments that it does not need.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pluggy
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
 from todoservice.models import Owned, Shared
@@ -44,4 +45,34 @@ def todoservice_queries() -> type[Queries] | Iterable[type[Queries]]:
 @hookspec
 def todoservice_settings() -> type[BaseModel]:
     """Return what an operator may configure: `TODOSERVICE_<NAME>__<FIELD>` sets a field, checked at start."""
+    raise NotImplementedError
+
+
+@hookspec
+def todoservice_lifespan(app: FastAPI, settings: Any) -> AbstractAsyncContextManager[None]:
+    """Return what runs while the app runs: write it with `@asynccontextmanager`, under `@hookimpl`.
+
+    It is entered after the database and after those of the features that this one needs, and left before them. What it
+    raises at its start stops the app; what it raises at its end is logged, and the others are left all the same.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def todoservice_checks(app: FastAPI) -> Iterable[str]:
+    """Return the problems that this feature sees in its own set-up: each a line that says what to do, too.
+
+    They are warnings when the app starts, and findings of `todoservice check`. The app is made and not yet started.
+    What must not run at all raises ValueError in a validator of its settings.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def todoservice_user(settings: Any) -> Callable[..., Any]:
+    """Return the FastAPI dependency that says who is asking: it returns the user's id, a `uuid.UUID`.
+
+    It raises `todoservice.Unauthenticated` for whom it does not know. FastAPI's security classes among its own
+    dependencies appear in the OpenAPI document. One plugin of an app is asked: `TODOSERVICE_IDENTITY` says which.
+    """
     raise NotImplementedError

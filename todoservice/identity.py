@@ -1,6 +1,7 @@
 """Who is asking."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
@@ -10,14 +11,23 @@ from fastapi.routing import APIRoute
 from starlette.types import Message
 
 from todoservice.fields import is_uuid
-from todoservice.problems import InvalidUserContext, MissingUserContext
+from todoservice.problems import InvalidUserContext, MissingUserContext, Problem, Unauthenticated
 
 HEADER: Final = "X-User-ID"
 USER_ID: Final = "todoservice.user_id"
 """Where the user's id stands in the ASGI scope, once the provider has said it."""
 
-Provider = Callable[..., Any]
-"""A FastAPI dependency that returns the id of the user who is asking, or raises a Problem."""
+
+@dataclass(frozen=True)
+class Provider:
+    """Who says who is asking."""
+
+    name: str
+    """`header`, or the plugin and where it came from."""
+    dependency: Callable[..., Any]
+    """A FastAPI dependency that returns the id of the user who is asking, or raises a Problem."""
+    problems: tuple[type[Problem], ...] = (Unauthenticated,)
+    """What it answers with: the first where the request lacks what the dependency asks for."""
 
 
 async def header_user(
@@ -40,14 +50,24 @@ async def header_user(
     return UUID(user_id)
 
 
+BY_HEADER: Final = Provider("header", header_user, (MissingUserContext, InvalidUserContext))
+
+
 class Identity:
     """The provider of one app, and the dependency that asks it before every handler of a feature."""
 
     def __init__(self, provider: Provider, admit: Callable[[UUID], Awaitable[None]] | None = None) -> None:
-        """Ask `provider`, and then `admit`, which raises a Problem for a user who may not come in."""
+        """Ask `provider`, and then `admit`, which raises a Problem for a user who may not come in.
+
+        Raises what FastAPI does for a dependency that it cannot use.
+        """
+        self.provider = provider
         self._admit = admit
 
-        async def identify(request: Request, user_id: Annotated[UUID, Depends(provider)]) -> None:
+        async def identify(request: Request, user_id: Annotated[Any, Depends(provider.dependency)]) -> None:
+            if not isinstance(user_id, UUID):
+                msg = f"{provider.name}: its todoservice_user gave a {type(user_id).__name__}: return a uuid.UUID"
+                raise TypeError(msg)
             request.scope[USER_ID] = user_id
 
         async def only_identify(_: Annotated[None, Depends(identify)]) -> Response:
@@ -72,7 +92,7 @@ class Identity:
         try:
             await self._ask(scope, request.receive, _discard)
         except RequestValidationError as error:
-            raise MissingUserContext from error
+            raise self.provider.problems[0] from error
         return cast("UUID", scope[USER_ID])
 
 

@@ -104,6 +104,18 @@ class InvalidUserContext(Problem):
     default = "Send exactly one header X-User-ID, a UUID written as 8-4-4-4-12 hexadecimal digits."
 
 
+class Unauthenticated(Problem):
+    """Whoever is asking did not prove who they are."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    error_code = "UNAUTHENTICATED"
+    default = "Say who is asking, and prove it: see the header WWW-Authenticate."
+
+    def __init__(self, detail: str = "", *, challenge: str = "Bearer") -> None:
+        """Say how to do it: `challenge` is the value of `WWW-Authenticate` (RFC 9110, section 11.6.1)."""
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
 class UnknownUser(Problem):
     """The user is not in `users`, and adding is off."""
 
@@ -238,11 +250,20 @@ def _declaration(problem: type[Problem]) -> dict[str, Any]:
         "examples": {},
     }
     declaration: dict[str, Any] = {"description": _phrase(problem.status), "content": {MEDIA_TYPE: content}}
-    if issubclass(problem, ServiceUnavailable):
-        declaration["headers"] = {
-            "Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
-        }
-    return declaration
+    headers = {name: header for kind, name, header in _HEADERS if issubclass(problem, kind)}
+    return declaration | ({"headers": headers} if headers else {})
+
+
+_HEADERS: Final[Sequence[tuple[type[Problem], str, dict[str, Any]]]] = (
+    (
+        ServiceUnavailable, "Retry-After",
+        {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}},
+    ),
+    (
+        Unauthenticated, "WWW-Authenticate",
+        {"description": "How to prove who is asking.", "schema": {"type": "string"}},
+    ),
+)  # fmt: skip
 
 
 def _detail_model(problem: type[Problem]) -> type[ProblemDetail]:

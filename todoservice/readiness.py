@@ -1,7 +1,7 @@
 """What has to be so before the first statement is served: the schema is current, and users are kept apart."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
@@ -10,6 +10,7 @@ from todoservice.database import security
 from todoservice.database.client import NotReady
 from todoservice.database.source import Source
 from todoservice.door import HostDoor
+from todoservice.migrations import removal
 from todoservice.plugins import Plugin
 from todoservice.problems import ServiceUnavailable
 from todoservice.settings import Settings
@@ -24,15 +25,19 @@ class IsolationDegraded(NotReady):
 class Readiness:
     """Looks at one app's database, and migrates it where that is the service's to do."""
 
-    def __init__(self, settings: Settings, source: Source, plugins: Sequence[Plugin]) -> None:
-        """Look at the database of `source`, for these plugins' tables."""
+    def __init__(
+        self, settings: Settings, source: Source, plugins: Sequence[Plugin], installed: Collection[str] = ()
+    ) -> None:
+        """Look at the database of `source`, for these plugins' tables. `installed` names the unused ones too."""
         self._settings = settings
         self._source = source
         self._plugins = plugins
         self.door = HostDoor(migrations.histories(plugins))
         """Lets the statements of `verify` through."""
+        self._installed = {*installed, *(plugin.name for plugin in plugins)}
         self._migrated = False
         self._told = ""
+        self._looked = False
 
     def verify(self, connection: Connection) -> str:
         """Return what has to travel before every prefix: nothing, or the switch to the role that holds the grants.
@@ -40,10 +45,17 @@ class Readiness:
         Raises NotReady where the database cannot be served from.
         """
         migrations.verify(connection, self._plugins)
+        self._tell_leftovers(connection)
         isolation = security.inspect(connection, migrations.owners(migrations.histories(self._plugins)))
         if isolation.faults:
             self._tell(isolation)
         return f"SELECT set_config('role',{security.literal(isolation.role)},true);" if isolation.role else ""
+
+    def _tell_leftovers(self, connection: Connection) -> None:
+        if not self._looked:
+            self._looked = True
+            for fault in removal.leftovers(connection, self._installed):
+                logger.warning("%s", fault)
 
     def _tell(self, isolation: security.Isolation) -> None:
         mendable = self._source.migrates and not self._migrated

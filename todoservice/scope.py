@@ -44,7 +44,8 @@ class Scope:
     """One user's door to the database: every statement sees and changes that user's rows, and no other's.
 
     A statement is one that the feature declared in its `Queries`, or one built in the handler, which costs its
-    compilation each time. Its parameters are given by name.
+    compilation each time. Its parameters are given by name. A query of another feature is named by text,
+    `"todos.retrieve_todo"`: it sees this user's rows, as every statement does.
 
     It may be `text()`, whole or in part, where it can be proven to be the user's: `user_id = :me` stands in it beside
     each owned table, named with its schema, and `:me` is bound to the user; every other `:name` is a parameter. The
@@ -53,7 +54,8 @@ class Scope:
 
     Every method raises a Problem where the database refuses or fails: `Conflict` for a unique constraint,
     `InvalidRequest` for a value that a column does not take, `ServiceUnavailable` where it is out of reach; and
-    `UnscopedStatement` for a statement that cannot be confined to the user, `TypeError` for wrong parameters.
+    `UnscopedStatement` for a statement that cannot be confined to the user, `UnknownQuery` for a name that no plugin
+    of the app has declared, `TypeError` for wrong parameters.
     """
 
     def __init__(self, data: Data, user_id: UUID, *, status: int = 200, feature: str = "") -> None:

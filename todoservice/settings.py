@@ -1,8 +1,9 @@
 """The environment, read once per app."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -68,6 +69,16 @@ class Settings(BaseSettings):
     """Functions, separated by commas, that statements may call besides the audit's own list."""
     max_body_size: PositiveInt = 1024 * 1024
     """Bytes of a request's body."""
+    identity: str | None = None
+    """Who says who is asking: `header`, or a plugin. Unset: the only plugin that does, else `header`."""
+    block: str | None = None
+    """Installed plugins, separated by commas, that are not to be used."""
+    only: str | None = None
+    """Installed plugins, separated by commas, that are to be used, and no others."""
+    plugin_errors: Literal["refuse", "skip"] = "refuse"
+    """What to do where a plugin is faulty: refuse to start, or start without it."""
+    plugins_endpoint: bool = False
+    """Answer `GET /-/plugins` to everyone with the plugins and their versions."""
 
     @field_validator("neon_database_url", "neon_migration_database_url")
     @classmethod
@@ -101,7 +112,17 @@ class Settings(BaseSettings):
     @property
     def functions(self) -> list[str]:
         """The names in `allowed_functions`."""
-        return [name.strip() for name in (self.allowed_functions or "").split(",") if name.strip()]
+        return _names(self.allowed_functions)
+
+    @property
+    def blocked(self) -> list[str]:
+        """The names in `block`."""
+        return _names(self.block)
+
+    @property
+    def allowed(self) -> list[str]:
+        """The names in `only`."""
+        return _names(self.only)
 
     @classmethod
     def load(cls, values: Mapping[str, Any] | None = None) -> Self:
@@ -115,6 +136,20 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             raise InvalidSettings("\n".join(_line(fault) for fault in error.errors(include_url=False))) from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield a message and a hint for each variable that looks as one of ours and is none, those of plugins left out."""
+    known = {variable(field) for field in Settings.model_fields}
+    for name in sorted(environment.keys() - known):
+        close = get_close_matches(name.upper(), known, 1, 0.8)
+        ours = name.upper().startswith(PREFIX) and "__" not in name and not name.startswith(f"{PREFIX}TEST_")
+        if name.upper() not in known and (ours or (name.startswith("NEON_") and close)):
+            yield f"{name} sets nothing", f"did you mean {close[0]}?" if close else "unset it"
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def _line(fault: Any) -> str:

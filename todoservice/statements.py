@@ -20,12 +20,17 @@ from todoservice.audit import Audit, Verdict
 from todoservice.confinement import UnscopedStatement, faults, set_columns
 from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
+from todoservice.plugins.faults import did_you_mean
 from todoservice.rows import POSITION, over_rows
 from todoservice.shapes import as_json, formatted, joined, json_fault
 from todoservice.texts import bound, check_user, compiled_text, unwrapped
 
 Default = Callable[[Mapping[str, Any]], Any]
 """Makes a column's value from the other values of its row."""
+
+
+class UnknownQuery(LookupError):
+    """A query that no plugin of this app declares. The message says what there is, or what to install."""
 
 
 class Queries:
@@ -237,17 +242,29 @@ class Statements:
             for model in self._owned
         )
         self._declared: dict[Any, Prepared] = {}
+        self._named: dict[str, Any] = {}
 
-    def declare(self, feature: str, queries: type[Queries]) -> None:
+    def declare(self, feature: str, queries: type[Queries]) -> list[str]:
         """Prepare every statement of `queries`, and prove each in every shape of answer that it can have.
 
-        So that no request meets one that is not. Raises UnscopedStatement naming the statement, and the shape.
+        So that no request meets one that is not. Returns a line for each that cannot be confined, or is named twice.
         """
+        faults = []
         for name, statement in inspect.getmembers_static(queries):
             if isinstance(statement, sa.Executable) and not name.startswith("_"):
-                prepared = self._prepare(statement, f"{feature}.{name}")
-                self._prove_shapes(prepared)
-                self._declared[statement] = prepared
+                try:
+                    self._declare(statement, f"{feature}.{name}")
+                except UnscopedStatement as error:
+                    faults.append(str(error))
+        return faults
+
+    def _declare(self, statement: Any, name: str) -> None:
+        if self._named.setdefault(name, statement) is not statement:
+            msg = f"{name}: two statements have this name: rename one of them"
+            raise UnscopedStatement(msg)
+        prepared = self._prepare(statement, name)
+        self._prove_shapes(prepared)
+        self._declared[statement] = prepared
 
     @property
     def declared(self) -> tuple[Prepared, ...]:
@@ -256,14 +273,33 @@ class Statements:
 
     def declared_name(self, statement: Any) -> str:
         """Return the name of a declared statement. Raises TypeError for one that was not declared."""
+        if isinstance(statement, str):
+            return self.prepared(statement).name
         if statement not in self._declared:
             msg = "a page needs a statement declared in Queries, whose name its cursors carry"
             raise TypeError(msg)
         return self._declared[statement].name
 
     def prepared(self, statement: Any) -> Prepared:
-        """Return the statement confined to one user. Raises UnscopedStatement where that cannot be done."""
+        """Return the statement confined to one user. Raises UnscopedStatement where that cannot be done.
+
+        Text is the name of a declared one, `feature.query`: raises UnknownQuery where there is none.
+        """
+        if isinstance(statement, str):
+            if statement not in self._named:
+                raise UnknownQuery(self._unknown(statement))
+            return self._declared[self._named[statement]]
         return self._declared.get(statement) or self._prepare(statement, "a statement built in a handler")
+
+    def _unknown(self, name: str) -> str:
+        feature = name.partition(".")[0]
+        features = {known.partition(".")[0] for known in self._named}
+        if feature in features:
+            return f"{feature} has no query {name!r}: " + did_you_mean(
+                name, [known for known in self._named if known.startswith(f"{feature}.")], "queries"
+            )
+        hint = "install the distribution that brings it, and name that in your own one's dependencies"
+        return f"no plugin of this app is named {feature!r} and has queries, and {name!r} is asked for: {hint}"
 
     def _prepare(self, statement: Any, name: str) -> Prepared:
         with _told(name):

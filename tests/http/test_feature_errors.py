@@ -15,7 +15,7 @@ from wire import ask
 
 from todoservice import Conflict, InvalidRequest, NotFound, Problem, Settings, create_app
 from todoservice.handlers import install
-from todoservice.identity import Identity
+from todoservice.identity import Identity, Provider
 from todoservice.middleware import BodyLimit
 
 JSON = {"Content-Type": "application/json"}
@@ -167,7 +167,7 @@ def test_who_is_asking_may_be_refused_as_the_framework_does(body: bytes) -> None
     async def refuse() -> None:
         raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
 
-    identity = Identity(refuse)
+    identity = Identity(Provider("a test", refuse))
     app = FastAPI()
     install(app, identity)
     app.add_middleware(BodyLimit, limit=2**20)
@@ -192,7 +192,7 @@ def test_an_identity_may_clean_up_after_itself(body: bytes, status: int) -> None
         finally:
             steps.append("resumed")
 
-    identity = Identity(identify)
+    identity = Identity(Provider("a test", identify))
     app = FastAPI()
     install(app, identity)
     app.add_middleware(BodyLimit, limit=100)

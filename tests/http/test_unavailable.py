@@ -10,12 +10,12 @@ from uuid import UUID
 import psycopg2
 import pytest
 from api import TODOS, create, listed, problem
+from databases import migrate
 from gate import Gate
 from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
-from todoservice import Settings, create_app, plugins
-from todoservice.migrations import runner
+from todoservice import Settings, create_app
 
 Start = Callable[..., TestClient]
 
@@ -120,7 +120,7 @@ def test_a_database_that_turns_out_to_be_behind(empty_url: str, caplog: pytest.L
                 unavailable(client.get(TODOS))
             unavailable(client.get("/readyz"))
             assert "todoservice db upgrade" in caplog.text
-            runner.upgrade(make_url(empty_url).set(drivername="postgresql+psycopg2"), plugins.discover())
+            migrate(empty_url)
             assert client.get("/readyz").status_code == 200
             create(client)
 

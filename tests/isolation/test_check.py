@@ -342,7 +342,7 @@ def test_a_query_that_is_not_proven_is_a_finding(site: Site, capsys: pytest.Capt
     site.install("todoservice-strange", name="strange", source=QUERIES)
     assert main(["check"]) == 1
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("query  strange (todoservice-strange 0.3): strange.asks: the statement calls query_to_xml")
+    assert first.startswith("P308  strange (todoservice-strange 0.3): strange.asks: the statement calls query_to_xml")
     assert "as the role" in last
 
 
@@ -351,4 +351,4 @@ def test_a_plugin_that_cannot_be_used_is_a_finding(site: Site, capsys: pytest.Ca
     """With its plugin and distribution."""
     site.install("todoservice-broken", name="broken", source="import nothing_of_that_name")
     assert main(["check"]) == 1
-    assert capsys.readouterr().out.startswith("plugin  broken (todoservice-broken 0.3): todoservice_broken cannot be")
+    assert capsys.readouterr().out.startswith("P101  broken (todoservice-broken 0.3): todoservice_broken cannot be")

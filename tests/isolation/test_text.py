@@ -320,7 +320,9 @@ def test_a_feature_with_unproven_text_does_not_start(settings: Settings) -> None
     class Careless(Queries):
         everything = sa.text(f"SELECT * FROM {T}")
 
-    with pytest.raises(PluginError, match=rf"^notes \(module notes\): notes\.everything: the statement {UNPROVEN}"):
+    with pytest.raises(
+        PluginError, match=rf"^P308 notes \(module notes\): notes\.everything: the statement {UNPROVEN}"
+    ):
         create_app(settings, plugins=[todoservice_todos, module(todoservice_queries=Careless)])
 
 

@@ -19,7 +19,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
-from todoservice import Plugin, migrations, plugins, uuid7
+from todoservice import Plugin, migrations, uuid7
 from todoservice.database.url import parse_url
 from todoservice.migrations import History, runner, transaction
 from todoservice.migrations.runner import DatabaseUnreachable, MigrationError
@@ -28,7 +28,7 @@ from todoservice.plugins import PluginError
 
 MakePlugin = Callable[..., Plugin]
 
-[TODOS] = plugins.of([todoservice_todos])
+TODOS = Plugin("todos", todoservice_todos)
 HOST = History.host().plugin
 
 NOTES = """
@@ -163,10 +163,10 @@ TEN = """
 import json, os, sys
 import todoservice_todos
 from sqlalchemy import make_url
-from todoservice import plugins
+from todoservice import Plugin
 from todoservice.migrations import runner
 
-url, todos = make_url(sys.argv[1]), plugins.of([todoservice_todos])
+url, todos = make_url(sys.argv[1]), [Plugin("todos", todoservice_todos)]
 gate, opener = os.pipe()
 children = []
 for _ in range(10):
@@ -509,7 +509,7 @@ def test_a_history_that_cannot_be_told_is_a_fault(
     """The fault names the plugin, its distribution and the file."""
     with pytest.raises(PluginError) as caught:
         migrations.heads([make_plugin("notes", migrations=files)])
-    assert str(caught.value).startswith("notes (todoservice-notes 1.0): ")
+    assert str(caught.value).startswith("P305 notes (todoservice-notes 1.0): ")
     assert told in str(caught.value)
 
 
@@ -689,7 +689,7 @@ def test_who_comes_second_waits(empty_url: str) -> None:
     try:
         with first.cursor() as cursor, ThreadPoolExecutor(1) as pool:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (transaction.LOCK,))
-            second = pool.submit(runner.upgrade, parse_url(empty_url), plugins.discover())
+            second = pool.submit(runner.upgrade, parse_url(empty_url), [TODOS])
             waiting = (
                 "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
                 " WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"

@@ -8,10 +8,10 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy import URL, make_url
 
-from todoservice import plugins, uuid7
+from todoservice import Settings, uuid7
 from todoservice.database import roles
 from todoservice.migrations import runner, transaction
-from todoservice.plugins import Host
+from todoservice.plugins.host import Host
 
 PASSWORD = "a password that only the tests have, 0123456789"
 
@@ -64,7 +64,7 @@ def neon(server: str) -> Iterator[str]:
 
 def migrate(url: str) -> list[str]:
     """Run what the installed plugins need. A copy of a migrated database lacks only what is granted to its own role."""
-    return runner.upgrade(make_url(url), [feature.plugin for feature in Host(plugins.discover()).features])
+    return runner.upgrade(make_url(url), Host.load(Settings.load(), serving=False).plugins)
 
 
 def login_url(url: str) -> str:

@@ -1,14 +1,19 @@
 """Plugins made by a test: modules in memory, and distributions on disk that the host finds as it finds a stranger's."""
 
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import invalidate_caches
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
-from todoservice import hookimpl
+from todoservice import Plugin, Settings, hookimpl
+from todoservice.models import metadata
+from todoservice.plugins.host import Host
 
 
 def module(name: str = "notes", **hooks: Any) -> ModuleType:
@@ -41,14 +46,60 @@ class Site:
         name: str = "",
         source: str = "",
         requires: tuple[str, ...] = (),
+        files: Mapping[str, str] | None = None,
+        target: str = "",
     ) -> str:
-        """Install a distribution with one plugin, and return the name of its module."""
+        """Install version 0.3 of a distribution with one plugin, and return the name of its module.
+
+        With `files`, by their paths, its module is a package. Its entry point is the module, or `target`.
+        """
         package = distribution.replace("-", "_")
         self._monkeypatch.delitem(sys.modules, package, raising=False)
-        (self.path / f"{package}.py").write_text(source)
+        for file, text in _contents(package, source, files or {}).items():
+            (self.path / file).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / file).write_text(text)
         info = self.path / f"{package}-0.3.dist-info"
         info.mkdir()
         lines = [f"Name: {distribution}", "Version: 0.3", *(f"Requires-Dist: {other}" for other in requires)]
         (info / "METADATA").write_text("Metadata-Version: 2.1\n" + "\n".join(lines) + "\n")
-        (info / "entry_points.txt").write_text(f"[todoservice]\n{name or package} = {package}\n")
+        (info / "entry_points.txt").write_text(f"[todoservice]\n{name or package} = {target or package}\n")
+        invalidate_caches()
         return package
+
+    def uninstall(self, distribution: str) -> None:
+        """Take a distribution away again."""
+        package = distribution.replace("-", "_")
+        shutil.rmtree(self.path / f"{package}-0.3.dist-info")
+        shutil.rmtree(self.path / package, ignore_errors=True)
+        (self.path / f"{package}.py").unlink(missing_ok=True)
+        invalidate_caches()
+
+
+def _contents(package: str, source: str, files: Mapping[str, str]) -> dict[str, str]:
+    """Return what is in a package, by paths: a single file where there are no others."""
+    if not files:
+        return {f"{package}.py": source}
+    return {f"{package}/{file}": text for file, text in {"__init__.py": source, **files}.items()}
+
+
+@contextmanager
+def forgotten() -> Iterator[None]:
+    """Forget the modules and tables that the block brings: both are the process's."""
+    modules, tables = set(sys.modules), set(metadata.tables)
+    try:
+        yield
+    finally:
+        for table in [table for key, table in metadata.tables.items() if key not in tables]:
+            metadata.remove(table)
+        for name in set(sys.modules) - modules:
+            del sys.modules[name]
+
+
+def faults(*given: ModuleType | Plugin) -> list[str]:
+    """Return the lines that the host refuses these plugins with: without a database, and whoever is asking."""
+    return [str(fault) for fault in Host.load(Settings.load(), given, serving=False).faults]
+
+
+def found(**settings: Any) -> Host:
+    """Return the host of the installed plugins, with these settings."""
+    return Host.load(Settings.load(settings))

@@ -19,7 +19,7 @@ import todoservice
 from todoservice.database import security
 from todoservice.database.client import NotReady
 from todoservice.models import SCHEMA, Owned, User
-from todoservice.plugins import Plugin, PluginError
+from todoservice.plugins import Code, Fault, Plugin, PluginError
 
 VERSION_TABLE: Final = security.VERSION_TABLE
 """How the name of every version table ends; the plugin's name comes before it."""
@@ -116,21 +116,26 @@ class History:
 
     @cached_property
     def scripts(self) -> dict[str, Script]:
-        """The revisions by their ids. Raises PluginError, one line for each file that is none."""
-        faults: list[str] = []
+        """The revisions by their ids. Raises PluginError with each file that is none."""
+        faults: list[Fault] = []
         scripts: dict[str, Script] = {}
         for file in self._files:
             try:
                 script = _read(file)
             except (ValueError, SyntaxError) as error:
-                faults.append(f"{self.plugin}: {file.name}: {error}")
+                message, _, hint = str(error).partition(": ")
+                faults.append(self._fault(f"{file.name}: {message}", hint or "mend it"))
                 continue
             if script.id in scripts:
-                faults.append(f"{self.plugin}: {scripts[script.id].file.name} and {file.name} are both {script.id}")
+                message = f"{scripts[script.id].file.name} and {file.name} are both {script.id}"
+                faults.append(self._fault(message, "give one of them another revision"))
             scripts[script.id] = script
         if faults:
-            raise PluginError("\n".join(faults))
+            raise PluginError(*faults)
         return scripts
+
+    def _fault(self, message: str, hint: str) -> Fault:
+        return self.plugin.fault(Code.HISTORY, message, hint)
 
     @property
     def _files(self) -> list[Path]:
@@ -144,29 +149,30 @@ class History:
         followed = {before for script in self.scripts.values() for before in script.after}
         ends = [script for script in self.scripts.values() if script.id not in followed]
         if unknown := sorted(followed - self.scripts.keys()):
-            msg = f"{self.plugin}: a migration follows {', '.join(unknown)}, which is not in {self.folder}: restore it"
-            raise PluginError(msg)
+            message = f"a migration follows {', '.join(unknown)}, which is not in {self.folder}"
+            raise PluginError(self._fault(message, "restore it"))
         if len(ends) > 1:
-            files = " and ".join(script.file.name for script in ends)
-            msg = f"{self.plugin}: {files} are both last: set the down_revision of one to the revision of the other"
-            raise PluginError(msg)
+            message = f"{' and '.join(script.file.name for script in ends)} are both last"
+            hint = "set the down_revision of one to the revision of the other"
+            raise PluginError(self._fault(message, hint))
         if self.scripts and not ends:
-            msg = f"{self.plugin}: its migrations follow each other in a circle: mend their down_revision"
-            raise PluginError(msg)
+            raise PluginError(self._fault("its migrations follow each other in a circle", "mend their down_revision"))
         return ends[0].id if ends else None
 
     def check(self) -> None:
         """Raise PluginError where the files cannot make the tables."""
         if self.tables and self.head is None:
-            raise PluginError(f"{self.plugin}: has models and no migrations: {self._mend}")  # noqa: EM102
+            raise PluginError(self.plugin.fault(Code.MIGRATIONS, *self._lack))
 
     @property
-    def _mend(self) -> str:
+    def _lack(self) -> tuple[str, str]:
+        message = "it has models and no migrations"
         if self.folder is None:
-            return "make its module a package, so that it can have a folder of migrations"
+            return message, "make its module a package, so that it can have a folder of migrations"
         if self.installed:
-            return f"its distribution was built without {self.folder.parent.name}/{self.folder.name}: tell its author"
-        return f"write them with `todoservice db revision -p {self.plugin.name} -m {self.plugin.name}`"
+            place = f"{self.folder.parent.name}/{self.folder.name}"
+            return f"{message}: its distribution was built without {place}", "tell its author"
+        return message, f"write them with `todoservice db revision -p {self.plugin.name} -m {self.plugin.name}`"
 
     def revision(self, current: str | None) -> Revision:
         """Return how far a database at `current` is."""
@@ -205,23 +211,26 @@ def _literal(name: str, value: ast.expr) -> Any:
         raise ValueError(msg) from None
 
 
+def faults(plugin: Plugin) -> tuple[Fault, ...]:
+    """Return what is wrong with the plugin's migrations, as files."""
+    try:
+        history = History.of(plugin)
+        history.check()
+        _ = history.head
+    except PluginError as error:
+        return error.faults
+    return ()
+
+
 def histories(plugins: Iterable[Plugin]) -> list[History]:
     """Return the history of the host and of each plugin that has one, in the order given.
 
-    Raises PluginError, one line for each whose files are no history.
+    Raises PluginError with all faults of those whose files are no history.
     """
-    faults: list[str] = []
-    found: list[History] = []
-    for history in (History.host(), *map(History.of, plugins)):
-        try:
-            history.check()
-            if history.head is not None:
-                found.append(history)
-        except PluginError as error:
-            faults.append(str(error))
-    if faults:
-        raise PluginError("\n".join(faults))
-    return found
+    plugins = tuple(plugins)
+    if found := [fault for plugin in plugins for fault in faults(plugin)]:
+        raise PluginError(*found)
+    return [history for history in (History.host(), *map(History.of, plugins)) if history.head is not None]
 
 
 def heads(plugins: Iterable[Plugin]) -> dict[str, str]:
@@ -235,6 +244,13 @@ def heads(plugins: Iterable[Plugin]) -> dict[str, str]:
 def owners(of: Iterable[History]) -> dict[str, str | None]:
     """Return the tables that the host and the plugins declare, as `database.security` takes them."""
     return {name: column for history in of for name, column in history.owners.items()}
+
+
+def owner(table: str, names: Iterable[str]) -> str | None:
+    """Return the plugin whose name the table's begins with: of `notes` and `notes_tags` the longer one that fits."""
+    if table.endswith(VERSION_TABLE):
+        return None
+    return max((name for name in names if f"{table}_".startswith(f"{name}_")), key=len, default=None)
 
 
 def version_tables(connection: sa.Connection) -> frozenset[str]:

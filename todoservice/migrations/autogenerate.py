@@ -8,7 +8,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.runtime.plugins import Plugin as AlembicPlugin
 from sqlalchemy.schema import SchemaItem
 
-from todoservice.migrations import VERSION_TABLE, History, checks
+from todoservice.migrations import History, checks, owner
 from todoservice.models import SCHEMA, metadata
 
 _CHECKS: Final = "todoservice.checks"
@@ -42,17 +42,10 @@ def _include_name(history: History, names: Set[str]) -> Callable[[str | None, st
         if kind == "schema":
             return name == SCHEMA
         if kind == "table":
-            return name in declared or _owner(str(name), names) == history.plugin.name
+            return name in declared or owner(str(name), names) == history.plugin.name
         return True
 
     return include
-
-
-def _owner(table: str, names: Set[str]) -> str | None:
-    """Return the plugin whose name the table's begins with: of `notes` and `notes_tags` the longer one that fits."""
-    if table.endswith(VERSION_TABLE):
-        return None
-    return max((name for name in names if f"{table}_".startswith(f"{name}_")), key=len, default=None)
 
 
 def _include_object(history: History) -> Callable[[SchemaItem, str | None, str, bool, SchemaItem | None], bool]:

@@ -9,7 +9,7 @@ from string import Template
 from typing import Final
 
 import todoservice
-from todoservice.plugins import name_fault
+from todoservice.plugins.discovery import name_fault
 
 _SUFFIX: Final = ".tmpl"
 _TAKEN: Final = frozenset(

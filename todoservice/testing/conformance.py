@@ -14,9 +14,11 @@ from todoservice import migrations
 from todoservice.database import catalogue
 from todoservice.migrations import runner, transaction
 from todoservice.models import SCHEMA, Owned, uuid7
-from todoservice.plugins import Feature, Host, Plugin
+from todoservice.plugins import Plugin
+from todoservice.plugins.features import Feature
+from todoservice.plugins.host import Host
 from todoservice.problems import MEDIA_TYPE
-from todoservice.settings import StartupError
+from todoservice.settings import Settings, StartupError
 from todoservice.testing import databases, replay
 
 _UNKNOWN: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
@@ -152,11 +154,11 @@ class Conformance:
     def _prefix(self) -> str:
         return f"/api/v1/{self.plugin}"
 
-    def _feature(self, ordered: list[Plugin]) -> Feature:
-        for feature in Host(ordered).features:
+    def _feature(self, installed: list[Plugin]) -> Feature:
+        for feature in Host.load(Settings.load(), installed, serving=False).features:
             if feature.plugin.name == self.plugin:
                 return feature
-        names = ", ".join(plugin.name for plugin in ordered)
+        names = ", ".join(plugin.name for plugin in installed)
         msg = f"no plugin {self.plugin!r} is installed: there are {names}"
         raise AssertionError(msg)
 

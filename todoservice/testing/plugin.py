@@ -28,10 +28,10 @@ def todoservice_plugins() -> Any:
 @pytest.fixture(scope="session")
 def todoservice_installed(todoservice_plugins: Any) -> "list[Plugin]":
     """Return the app's plugins, in start order."""
-    from todoservice.plugins import Host, discover, of  # noqa: PLC0415
+    from todoservice import Settings  # noqa: PLC0415
+    from todoservice.plugins.host import Host  # noqa: PLC0415
 
-    host = Host(discover() if todoservice_plugins is None else of(todoservice_plugins))
-    return [feature.plugin for feature in host.features]
+    return Host.load(Settings.load(), todoservice_plugins, serving=False).accept().plugins
 
 
 @pytest.fixture(scope="session")

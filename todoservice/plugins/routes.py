@@ -1,0 +1,58 @@
+"""The routes of features: each is its own, and one before which the host asks who is asking."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+
+from todoservice.plugins.faults import Code, Fault
+from todoservice.plugins.plugin import Plugin
+
+API: Final = "/api/v1"
+_PARAMETER: Final = re.compile(r"\{[^}]*\}")
+
+
+def base(plugin: Plugin) -> str:
+    """Return the path that a plugin's routes are under."""
+    return f"{API}/{plugin.name}"
+
+
+def routes(plugin: Plugin, router: APIRouter | None) -> list[str]:
+    """Return the method and path of each route."""
+    return [
+        f"{method} {base(plugin)}{route.path}" for route in _contexts(router) for method in sorted(route.methods or ())
+    ]
+
+
+def _contexts(router: APIRouter | None) -> Iterator[RouteContext]:
+    return iter_route_contexts(router.routes if router else ())
+
+
+def faults(routers: Iterable[tuple[Plugin, APIRouter | None]]) -> Iterator[Fault]:
+    """Yield what is wrong with the routes of each plugin, and the operations that two have."""
+    operations: dict[str, Plugin] = {}
+    for plugin, router in routers:
+        claims: dict[tuple[str, str], str] = {}
+        for route in _contexts(router):
+            yield from _route_faults(plugin, route, claims)
+            claimant = operations.setdefault(str(route.name), plugin)
+            if claimant is not plugin:
+                message = f"the operation {route.name} is named as one of {claimant}"
+                yield plugin.fault(Code.OPERATION, message, "rename its function")
+
+
+def _route_faults(plugin: Plugin, route: RouteContext, claims: dict[tuple[str, str], str]) -> Iterator[Fault]:
+    path = f"{base(plugin)}{route.path}"
+    if not isinstance(route.original_route, APIRoute):
+        message = f"{path} is a {type(route.original_route).__name__}, before which nobody asks who is asking"
+        yield plugin.fault(Code.ROUTE, message, "declare it with the methods of APIRouter, such as @router.get")
+        return
+    if route.path and not route.path.startswith("/"):
+        yield plugin.fault(Code.ROUTE, f"the path {route.path!r} does not begin with /", f"write '/{route.path}'")
+    for method in sorted(route.methods or ()):
+        claim = f"{method} {path}"
+        taken = claims.setdefault((method, _PARAMETER.sub("{}", path)), claim)
+        if taken is not claim:
+            yield plugin.fault(Code.ROUTE, f"{claim} is taken by its {taken}", "give one of them another path")
