@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import todoservice
@@ -35,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"todoservice {todoservice.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_check(commands)
+    _add_plugins(commands)
     database = commands.add_parser(
         "db",
         help="migrate the database, see how far it is, write migrations",
@@ -59,6 +61,20 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object instead of lines")
     parser.set_defaults(run=_check)
+
+
+def _add_plugins(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("plugins", help="write a new plugin")
+    actions = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    new = actions.add_parser(
+        "new",
+        help="write the distribution of a new feature",
+        description="Write the distribution of a new feature, todoservice-NAME, which works as it is: a table, five "
+        "operations, its migration and its tests.",
+    )
+    new.add_argument("name", metavar="NAME", help="the feature's name, in the plural: its table's and its URL's too")
+    new.add_argument("--into", metavar="FOLDER", type=Path, default=Path(), help="the folder to write it into")
+    new.set_defaults(run=_new)
 
 
 def _add_upgrade(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -116,6 +132,18 @@ def _check(given: argparse.Namespace) -> int:
     report = check.look(Settings.load())
     print(json.dumps(report.as_json(), indent=2) if given.json else report)
     return int(not report.ok)
+
+
+def _new(given: argparse.Namespace) -> int:
+    from todoservice import scaffold  # noqa: PLC0415
+
+    try:
+        written = scaffold.write(given.name, given.into)
+    except (scaffold.CannotWrite, OSError) as error:
+        raise SystemExit(str(error)) from error
+    folder = written[0].parent
+    print(f"{folder} is written. Next: cd {folder}, and see its README.md")
+    return 0
 
 
 def _upgrade(_given: argparse.Namespace) -> int:

@@ -247,13 +247,19 @@ def route_faults(features: Iterable[tuple[Feature, str]]) -> Iterator[str]:
                 yield f"{feature.plugin}: the operation {route.name} is named as one of {claimant}: rename its function"
 
 
+def name_fault(name: str) -> str | None:
+    """Return what keeps this from being a feature's name, or None."""
+    if name in RESERVED:
+        return f"the name {name!r} is reserved"
+    return None if _NAME.fullmatch(name) else f"the name {name!r} is not lower-case letters, digits and underscores"
+
+
 def _name_faults(plugins: Sequence[Plugin]) -> Iterator[str]:
     claims = defaultdict(list)
     for plugin in plugins:
         claims[plugin.name].append(plugin)
-        if not _NAME.fullmatch(plugin.name) or plugin.name in RESERVED:
-            why = "is reserved" if plugin.name in RESERVED else "is not lower-case letters, digits and underscores"
-            yield f"{plugin}: the name {plugin.name!r} {why}: give its entry point another"
+        if fault := name_fault(plugin.name):
+            yield f"{plugin}: {fault}: give its entry point another"
     for name, claimants in claims.items():
         if len(claimants) > 1:
             yield f"{name}: given twice, as {' and '.join(map(str, claimants))}: leave one of them out"
