@@ -259,6 +259,30 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
         "gift in a row": f"UPDATE {T} SET (user_id, title) = (%(other)s, 'x') WHERE user_id = {ME}",
         "gift from a subquery": f"UPDATE {T} SET (user_id, title) = (SELECT t.user_id, t.title {MINE}) WHERE user_id = {ME}",
     },
+    "which is no column of the function": {
+        # PostgreSQL reads x.name, where x is a value that has no such column, as name(x).
+        name: f"SELECT {x} FROM {source}"
+        for name, (x, source) in {
+            "a size of a table": ("q.pg_relation_size", "unnest(ARRAY['todoservice.todos']) AS q"),
+            "a statement's words": ("q.ts_stat", "unnest(ARRAY['SELECT 1']) AS q"),
+            "what others ask": ("g.pg_stat_get_backend_activity", "generate_series(1, 100) AS g"),
+            "a lock": ("g.pg_advisory_lock", "generate_series(1, 1) AS g"),
+            "a lateral": ("q.current_setting", "(SELECT 1) AS z CROSS JOIN LATERAL lower('port') AS q"),
+            "with columns": ("q.current_setting", "unnest(ARRAY['port']) AS q(a)"),
+            "with its own name and columns": (
+                "current_setting.current_setting",
+                "unnest(ARRAY['port']) AS current_setting(a)",
+            ),
+            "with its own name and the function's column": (
+                "current_setting.current_setting",
+                "json_array_elements_text('[\"port\"]') AS current_setting",
+            ),
+        }.items()
+    },
+    "which is a prefix to PostgreSQL": {
+        "a name with escapes": 'SELECT x.u&"pg_sleep" FROM unnest(ARRAY[1]) AS x(u)',
+        "a literal with escapes": "SELECT u&'a'",
+    },
     "shared by all users": {
         "shared updated": f"UPDATE {M} SET name = 'x'",
         "shared deleted": f"DELETE FROM {M} AS m WHERE m.name = 'x'",

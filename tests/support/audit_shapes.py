@@ -105,6 +105,8 @@ ACCEPTED: Final[dict[str, str]] = {
     f"AND s.user_id = {ME} LIMIT 1) AS x ON true WHERE t.user_id = {ME}",
     "unnest": f"SELECT t.id FROM {T} t JOIN unnest(%(ids)s) AS x(id) ON x.id = t.id WHERE t.user_id = {ME}",
     "generate_series": "SELECT g FROM generate_series(1, 3) AS g",
+    "each of an array": "SELECT e.value, w.w, s.n FROM jsonb_array_elements('[1]'::jsonb) AS e CROSS JOIN LATERAL "
+    "unnest(ARRAY['a']) AS w CROSS JOIN generate_series(1, 2) AS s(n)",
     "values": f"SELECT t.id FROM {T} t JOIN (VALUES ('a', 1), ('b', 2)) AS v(title, n) ON v.title = t.title "
     f"WHERE t.user_id = {ME}",
     # Subqueries

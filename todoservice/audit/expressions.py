@@ -74,6 +74,11 @@ class Values(ABC):
             refuse(f"uses {node.sql()}, whose table is not in its FROM")
         if relation.table is not None and not node.is_star and node.name not in relation.table.columns:
             refuse(f"uses {node.name}, which is no column of {relation.table}")
+        if relation.columns is not None and not node.is_star and node.name not in relation.columns:
+            refuse(
+                f"uses {node.name}, which is no column of the function {relation.name}: name its columns, as in "
+                f"AS {relation.name}({node.name})"
+            )
 
 
 def parts_of(node: Any) -> dict[str, Any]:

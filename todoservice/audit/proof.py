@@ -14,6 +14,7 @@ from sqlglot import exp
 from todoservice.audit.expressions import Values, kind_of, parts_of
 from todoservice.audit.reading import Reading, refuse
 from todoservice.audit.relations import OWNER, Place, Relation, Relations, Sources, parameter
+from todoservice.audit.words import FUNCTIONS, NAMED_COLUMNS
 
 _KEPT: Final = frozenset({OWNER, "id"})
 _TABLE_OF_HOST: Final = "item"
@@ -262,10 +263,9 @@ class Proof(Values):
         elif isinstance(node, exp.Values):
             self._values(parts["expressions"], place)
             return Relation(name, rows=[dict(zip(columns, row.expressions, strict=False)) for row in node.expressions])
-        elif function or isinstance(node, exp.Lateral):
-            self._value(parts["this"], beside)
-        elif isinstance(node, exp.Unnest):
-            self._values(parts["expressions"], beside)
+        elif function or isinstance(node, exp.Lateral | exp.Unnest):
+            self._values([parts["expressions"] if isinstance(node, exp.Unnest) else parts["this"]], beside)
+            return Relation(name, columns=frozenset(columns or _columns_of(node, name)))
         else:
             refuse(f"reads from {kind_of(node)}: read from tables that a plugin has declared, or from a query")
         return Relation(name)
@@ -316,6 +316,20 @@ class Proof(Values):
         inside = place.within(sources.relations)
         self._values(sources.ons, inside)
         return inside
+
+
+def _columns_of(node: Any, name: str) -> frozenset[str]:
+    """Return the columns of a function in FROM whose alias lists none: one of the alias' name, or its own."""
+    if isinstance(node, exp.Unnest):
+        return frozenset({name})
+    called = node.this
+    if isinstance(called, exp.Anonymous):
+        names = {str(called.this).lower()}
+    else:
+        names = {known.lower() for known in type(called).sql_names()}
+    for own in NAMED_COLUMNS.keys() & names:
+        return NAMED_COLUMNS[own]
+    return frozenset({name}) if names & FUNCTIONS else frozenset()
 
 
 def _owner_in_every_key(table: sa.Table | None) -> bool:

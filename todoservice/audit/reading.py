@@ -147,6 +147,8 @@ class _Reader:
             refuse(f"has no space between {before.text} and {token.text}")
         if not token.apart and token.kind == before.kind == "operator" and "::" not in {token.text, before.text}:
             refuse(f"has no space between the operators {before.text} and {token.text}")
+        if not token.apart and token.text == "&" and before.key == "u":
+            refuse("has no space between u and &, which is a prefix to PostgreSQL")
         if token.kind in {"literal", "placeholder"}:
             self._check_value(at, before)
 

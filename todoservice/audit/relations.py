@@ -25,6 +25,8 @@ class Relation:
     renamed: bool = False
     """Whether it has an alias."""
     confined: bool = False
+    columns: frozenset[str] | None = None
+    """Those of a function, else None: PostgreSQL reads `f.name` as `name(f)` where f, a value, has no such column."""
     rows: Sequence[Mapping[str, Any]] = ()
     """The rows of a VALUES list, by the names of its columns."""
 
