@@ -53,7 +53,7 @@ class Values(ABC):
             if node.this not in TYPES:
                 refuse(f"casts to {node.sql()}, which is not among the allowed types")
         elif kind is exp.Anonymous:
-            if not isinstance(node.this, str) or node.this.lower() not in self._functions | TYPE_WORDS:
+            if not isinstance(node.this, str) or node.this.lower() not in self._functions | TYPE_WORDS | {"row"}:
                 refuse(f"calls {node.name}, which is not among the allowed functions")
         elif kind is exp.Is:
             if not isinstance(node.expression, exp.Null | exp.Boolean):

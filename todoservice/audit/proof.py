@@ -255,11 +255,12 @@ class Proof(Values):
         if isinstance(node, exp.Table) and not function:
             return self._table(node, place)
         name, columns = self._alias(node)
-        beside = place.within(sources.relations)
+        beside = place.within(dict(sources.relations))
         if isinstance(node, exp.Subquery):
             self._query(parts["this"] if parts.keys() <= {"this", "alias", "joins"} else node, place)
         elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
-            self._query(node.this, beside)
+            # Later, when it is known which of the relations on its left are confined.
+            sources.laterals.append((node.this, beside))
         elif isinstance(node, exp.Values):
             self._values(parts["expressions"], place)
             return Relation(name, rows=[dict(zip(columns, row.expressions, strict=False)) for row in node.expressions])
@@ -313,6 +314,8 @@ class Proof(Values):
                     "that SELECT, UPDATE or DELETE, or to the ON of its join, as a condition of its own beside the "
                     "rest, and parentheses around an OR"
                 )
+        for query, beside in sources.laterals:
+            self._query(query, beside)
         inside = place.within(sources.relations)
         self._values(sources.ons, inside)
         return inside
