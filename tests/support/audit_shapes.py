@@ -64,6 +64,8 @@ ACCEPTED: Final[dict[str, str]] = {
     "window": f"SELECT t.id, row_number() OVER (PARTITION BY t.title ORDER BY t.id DESC) AS n {MINE}",
     "window frame": f"SELECT count(*) OVER (ORDER BY t.id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) {MINE}",
     "window bound": f"SELECT count(*) OVER (ORDER BY t.id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) {MINE}",
+    "window bound by parameters": f"SELECT count(*) OVER (ORDER BY t.id ROWS BETWEEN %(n)s PRECEDING AND %(n)s FOLLOWING), "
+    f"count(*) OVER (ORDER BY t.created_at RANGE BETWEEN '7 days' PRECEDING AND CURRENT ROW) {MINE}",
     "lag": f"SELECT lag(t.title, 1) OVER (ORDER BY t.id) {MINE}",
     "for update": f"SELECT t.id {MINE} FOR UPDATE",
     "for share": f"SELECT t.id {MINE} FOR SHARE",
