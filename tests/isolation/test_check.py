@@ -184,7 +184,7 @@ PLANTED = {
     ),
     "role, a member": (
         "CREATE ROLE {database}_other; GRANT {app} TO {database}_other",
-        "the role {database}_other is a member of {app}, and can read and change every user's rows: run REVOKE {app} FROM",
+        "the role {database}_other is a member of {app}, and can read and change every user's rows",
     ),
     "role, an owner": (
         "CREATE TABLE public.own (); ALTER TABLE public.own OWNER TO {login}",
@@ -213,7 +213,8 @@ PLANTED = {
     ),
     "key, excluding other owners": (
         "CREATE SCHEMA gist; CREATE EXTENSION btree_gist SCHEMA gist; ALTER TABLE todoservice.todos ADD CONSTRAINT "
-        "titles EXCLUDE USING gist (title gist.gist_text_ops WITH =, user_id gist.gist_uuid_ops WITH OPERATOR(pg_catalog.<>))",
+        "titles EXCLUDE USING gist (title gist.gist_text_ops WITH =, "
+        "user_id gist.gist_uuid_ops WITH OPERATOR(pg_catalog.<>))",
         "todoservice.titles is unique over all users, which tells one what another has: tell the author ",
     ),
     "key, primary": (
