@@ -90,6 +90,11 @@ PLANTED = {
         "CREATE TABLE public.copies (id int); GRANT INSERT (id) ON public.copies TO {login}",
         "the role {login} may INSERT copies, which no installed plugin declares: run REVOKE ALL ON copies FROM ",
     ),
+    "relation, named as a version table": (
+        "CREATE TABLE todoservice.copy_alembic_version (title text); "
+        "GRANT SELECT ON todoservice.copy_alembic_version TO {app}",
+        "the role {app} may SELECT todoservice.copy_alembic_version, which no installed plugin declares",
+    ),
     "relation, a sequence": (
         "CREATE SEQUENCE todoservice.counter; GRANT USAGE ON SEQUENCE todoservice.counter TO {app}",
         "the role {app} may USAGE todoservice.counter, which no installed plugin declares",
@@ -154,7 +159,7 @@ PLANTED = {
         "CREATE FUNCTION public.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS "
         "'SELECT count(*) FROM todoservice.todos'; GRANT EXECUTE ON FUNCTION public.peek() TO PUBLIC",
         "the role {login} may call peek(), which runs as its owner (SECURITY DEFINER): "
-        "run REVOKE EXECUTE ON ROUTINE peek() FROM PUBLIC, {login}",
+        "run ALTER ROUTINE peek() SECURITY INVOKER, or REVOKE EXECUTE ON ROUTINE peek() FROM PUBLIC, {login}",
     ),
     "function, leakproof": (
         "CREATE FUNCTION public.tell(text) RETURNS bool LANGUAGE plpgsql LEAKPROOF AS 'BEGIN RETURN true; END'; "

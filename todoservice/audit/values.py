@@ -29,7 +29,7 @@ def is_safe(value: Any, *, listed: bool) -> bool:
     kind = type(value)
     if kind is Json:
         # Written in Python: an instance may have attributes that stand before those of its class.
-        return vars(value).keys() <= _OF_JSON
+        return bool(vars(value).keys() <= _OF_JSON)
     if kind in PLAIN:
         return True
     if kind is list:
