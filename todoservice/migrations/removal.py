@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from todoservice.database.security import quoted, run
 from todoservice.migrations import VERSION_TABLE, owner, transaction, version_tables
@@ -16,11 +17,14 @@ _TABLES = sa.text(
     " WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') ORDER BY c.relname"
 )
 _REFERRING = sa.text(
-    "SELECT DISTINCT k.conrelid::regclass::text FROM pg_catalog.pg_constraint AS k"
-    " JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+    "SELECT DISTINCT format('%I.%I', r.relnamespace::regnamespace, r.relname) FROM pg_catalog.pg_constraint AS k"
+    " JOIN pg_catalog.pg_class AS r ON r.oid = k.conrelid JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
     " WHERE k.contype = 'f' AND n.nspname = :schema AND c.relname = ANY(:tables) AND k.conrelid NOT IN ("
     "SELECT o.oid FROM pg_catalog.pg_class AS o WHERE o.relnamespace = n.oid AND o.relname = ANY(:tables)) ORDER BY 1"
 )
+
+_DEPENDENT_OBJECTS = "2BP01"
 
 
 @dataclass(frozen=True)
@@ -71,5 +75,16 @@ def drop(connection: sa.Connection, name: str, others: Others) -> list[str]:
                 "drop the plugins that these belong to first"
             )
             raise MigrationError(msg)
-        run(connection, f"DROP TABLE {', '.join(f'{SCHEMA}.{quoted(table)}' for table in tables)}")
+        _drop(connection, name, tables)
     return tables
+
+
+def _drop(connection: sa.Connection, name: str, tables: Iterable[str]) -> None:
+    try:
+        run(connection, f"DROP TABLE {', '.join(f'{SCHEMA}.{quoted(table)}' for table in tables)}")
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != _DEPENDENT_OBJECTS:
+            raise
+        detail = str(error.orig.diag.message_detail).splitlines()[0]  # type: ignore[union-attr]
+        msg = f"{name} is not dropped: {detail}: drop that first"
+        raise MigrationError(msg) from error

@@ -38,7 +38,7 @@ def _entry(host: Host, found: Found) -> dict[str, Any]:
         "hooks": list(feature.hooks) if feature else [],
         "tables": feature.tables if feature else [],
         "routes": routes(feature.plugin, feature.router) if feature else [],
-        "revision": _head(found.plugin) if feature else None,
+        "revision": _head(found.plugin) if host.state(found) == "active" else None,
     }
 
 
