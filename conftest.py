@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from databases import database, login_url, migrate
 from fastapi import FastAPI
+from playing import Play, playing
 from sqlalchemy import make_url
 from sqlmodel import Session
 from starlette.testclient import TestClient
@@ -91,6 +92,12 @@ def settings(service_url: str) -> Settings:
 def app(settings: Settings) -> FastAPI:
     """Return the app, not started."""
     return create_app(settings)
+
+
+@pytest.fixture
+def play(app: FastAPI, user: UUID, other_user: UUID) -> Play:
+    """Return what runs a scenario with the scopes of two users, in the running app."""
+    return playing(app, user, other_user)
 
 
 @pytest.fixture

@@ -121,7 +121,9 @@ def test_a_server_says_so_in_one_line(empty_url: str) -> None:
 def test_a_database_that_may_not_be_looked_at_stops_the_start(settings: Settings) -> None:
     """In one line, with the command that mends the role."""
     app = create_app(settings)
-    app.state.data.database._verify = lambda connection: connection.exec_driver_sql("SELECT 1 FROM pg_authid").scalar()
+    database = app.state.data.database
+    database._verify = lambda connection: connection.exec_driver_sql("SELECT 1 FROM pg_authid").scalar()
+    database._door = lambda _text, _parameters: None
     with pytest.raises(CannotStart) as refused, TestClient(app):
         raise AssertionError
     assert str(refused.value) == (

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 import todoservice_todos
 from fastapi import APIRouter, FastAPI
+from playing import Play
 from plugin_modules import module
+from psycopg2.extensions import AsIs
 from pydantic import BaseModel
 from sqlalchemy import Row
 from sqlalchemy.util.concurrency import greenlet_spawn
@@ -24,37 +26,22 @@ from todoservice import (
     CurrentScope,
     InvalidRequest,
     NotFound,
+    Queries,
     Scope,
     Settings,
     UnscopedStatement,
     create_app,
+    param,
     uuid7,
 )
 from todoservice.database.client import NotOpen
 from todoservice.problems import ServiceUnavailable
-
-Scenario = Callable[[Scope, Scope], Awaitable[None]]
-Play = Callable[[Scenario], None]
 
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
     """Return the app, whose statements may take their time."""
     return create_app(settings.model_copy(update={"allowed_functions": "pg_sleep"}))
-
-
-@pytest.fixture
-def play(app: FastAPI, user: UUID, other_user: UUID) -> Play:
-    """Return what runs a scenario with the scopes of two users, in the running app."""
-
-    def run(scenario: Scenario) -> None:
-        async def main() -> None:
-            async with app.router.lifespan_context(app):
-                await scenario(Scope(app.state.data, user), Scope(app.state.data, other_user))
-
-        asyncio.run(main())
-
-    return run
 
 
 def test_a_row_has_the_columns_as_attributes(play: Play) -> None:
@@ -345,7 +332,7 @@ def test_a_statement_that_cannot_be_confined_is_refused(play: Play) -> None:
     """Before it reaches the database."""
 
     async def scenario(mine: Scope, _theirs: Scope) -> None:
-        with pytest.raises(UnscopedStatement, match="is a TextClause"):
+        with pytest.raises(UnscopedStatement, match=r"reaches todoservice\.todos without its user"):
             await mine.all(sa.text("SELECT * FROM todoservice.todos"))
 
     play(scenario)
@@ -389,3 +376,77 @@ def test_rows_fit_a_response_model(settings: Settings, user: UUID) -> None:
     with TestClient(app, headers={"X-User-ID": str(user)}) as client:
         client.post("/api/v1/todos", json={"title": "a"})
         assert client.get("/api/v1/titles").json() == [{"title": "a"}]
+
+
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def refusal(settings: Settings, user: UUID, caplog: pytest.LogCaptureFixture) -> Refusal:
+    """Return what asks a plugin `titles` that runs the query, and returns the error in the log."""
+
+    def ask(query: Any, queries: Any = None, **given: Any) -> str:
+        with TestClient(_titles(settings, query, queries, given), headers={"X-User-ID": str(user)}) as client:
+            assert client.get("/api/v1/titles").status_code == 500
+        errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
+        return str(errors[-1])
+
+    return ask
+
+
+def _titles(settings: Settings, query: Any, queries: Any, given: dict[str, Any]) -> FastAPI:
+    router = APIRouter()
+
+    @router.get("")
+    async def titles(scope: CurrentScope) -> int:
+        return await scope.execute(query, **given)
+
+    titled = module("titles", todoservice_router=router, todoservice_queries=queries)
+    return create_app(settings, plugins=[todoservice_todos, titled])
+
+
+def test_a_refusal_names_the_plugin_whose_route_runs(refusal: Refusal) -> None:
+    """With its distribution, the table, what to write, and the statement, where it was built in the handler."""
+    assert refusal(sa.text("SELECT id FROM todoservice.todos")) == (
+        "titles (module titles): a statement built in a handler: the statement reaches todoservice.todos without its "
+        "user: add todos.user_id = :me to the WHERE of that SELECT, UPDATE or DELETE, or to the ON of its join, as a "
+        "condition of its own beside the rest, and parentheses around an OR. It is: SELECT id FROM todoservice.todos"
+    )
+
+
+def test_a_refusal_names_the_declared_statement(refusal: Refusal) -> None:
+    """Where it is refused as it is sent: for a value."""
+
+    class TitleQueries(Queries):
+        titled = sa.select(Todo).where(col(Todo.title) == param("title"))
+
+    message = refusal(TitleQueries.titled, TitleQueries, title=AsIs("title"))
+    assert message.startswith(
+        "titles (module titles): titles.titled: the statement binds a AsIs to p_title, which could be more than a value"
+    )
+
+
+def test_a_refusal_in_a_transaction_names_the_statement(play: Play) -> None:
+    """As outside of one."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        with pytest.raises(UnscopedStatement, match=r"^todos\.retrieve_todo: the statement binds a AsIs to p_id"):
+            async with mine.transaction():
+                await mine.one(TodoQueries.retrieve_todo, id=AsIs("id"))
+
+    play(scenario)
+
+
+def test_no_request_meets_a_statement_that_was_not_proven_at_start(settings: Settings, user: UUID) -> None:
+    """The texts of declared statements are those that the start audited, in every shape of answer."""
+    app = create_app(settings)
+    proven = app.state.data.statements.audit._verdict.cache_info
+    before = proven()
+    with TestClient(app, headers={"X-User-ID": str(user)}) as client:
+        todo = client.post("/api/v1/todos", json={"title": "a"}).json()
+        client.get("/api/v1/todos")
+        client.patch(f"/api/v1/todos/{todo['id']}", json={"title": "b"})
+        assert client.get(f"/api/v1/todos/{todo['id']}").json()["title"] == "b"
+        client.delete(f"/api/v1/todos/{todo['id']}")
+    after = proven()
+    assert (after.misses, after.hits - before.hits) == (before.misses, 5)

@@ -141,10 +141,7 @@ def test_a_statement_is_confined(statements: Statements, statement: Any, part: s
 
 SELF = "todos itself: use its class, so that the host can add the user"
 REFUSED: dict[str, tuple[Any, str]] = {
-    "text": (sa.text("SELECT 1"), "is a TextClause: a scope takes select, insert, update and delete of table classes"),
-    "from text": (sa.select(Todo).from_statement(sa.text("SELECT 1")), "is a FromStatement: a scope takes"),
-    "text in where": (sa.select(Todo).where(sa.text("1=1 OR true")), "holds text(), which cannot be confined yet"),
-    "literal column": (sa.select(sa.literal_column("x")), "holds literal_column(), which cannot be confined yet"),
+    "ddl": (sa.schema.CreateTable(TABLE), "is a CreateTable: a scope takes select, insert, update, delete and text()"),
     "table": (sa.select(TABLE), SELF),
     "column": (sa.select(TABLE.c.id), "uses the column todos.id itself: use its class"),
     "table alias": (sa.select(TABLE.alias().c.id), "itself: use its class"),
@@ -219,7 +216,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "several rows": (
         sa.insert(Todo).values([{"title": "a"}, {"title": "b"}]),
-        "inserts several rows at once, which is not supported yet",
+        "inserts several rows at once: give them to the scope beside it, as in scope.all(insert(...), rows)",
     ),
     "what does not compile": (
         sa.select(Todo).where(sa.cast(col(Todo.id), sa.types.NullType()) == 1),
@@ -265,6 +262,42 @@ def test_a_declared_statement_that_is_refused_is_named(statements: Statements) -
 
     (line,) = statements.declare("notes", Careless)
     assert line.startswith("notes.everything: uses the ")
+
+
+def test_a_declared_statement_is_proven_in_every_shape(statements: Statements) -> None:
+    """No request meets one that is not: the shape is named, and nothing is kept of the statement."""
+
+    class Clashing(Queries):
+        everything = sa.select(sa.select(Todo).cte("result_rows").c.id)
+
+    (line,) = statements.declare("notes", Clashing)
+    assert line.startswith("notes.everything as one_json: cannot be compiled: ")
+    assert statements.declared == ()
+
+
+UNANSWERED: dict[str, tuple[Any, str]] = {
+    "text": (sa.text("SELECT 1"), "is text() that does not say its columns: write text(...).columns(...)"),
+    "nothing returned": (sa.delete(Todo), "returns nothing: write .returning(...) for an answer as JSON"),
+    "text among columns": (
+        sa.select(sa.text("title")).select_from(Todo),
+        "selects text(), which has no name: write literal_column(...).label(...) for an answer as JSON",
+    ),
+    "no name": (
+        sa.select(sa.literal_column("lower(title)")).select_from(Todo),
+        "has a column without a name, lower(title): write .label(...) for an answer as JSON",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "why"), UNANSWERED.values(), ids=UNANSWERED)
+def test_what_has_no_names_is_not_answered_as_json(statements: Statements, statement: Any, why: str) -> None:
+    """The message says what to write; as rows it can be declared."""
+    statements.declare("notes", type("NoteQueries", (Queries,), {"it": statement}))
+    prepared = statements.prepared(statement)
+    assert [shape for shape, _ in prepared.shapes()] == ["all"]
+    with pytest.raises(TypeError) as refused:
+        str(prepared.one_json)
+    assert str(refused.value).startswith(f"notes.it {why}")
 
 
 def test_defaults_of_a_row_are_filled(statements: Statements) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from todoservice.models import uuid7_time as uuid7_time
     from todoservice.pagination import Page as Page
     from todoservice.pagination import PageRequest as PageRequest
+    from todoservice.parameters import param as param
     from todoservice.plugins import Plugin as Plugin
     from todoservice.problems import Conflict as Conflict
     from todoservice.problems import InvalidRequest as InvalidRequest
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from todoservice.settings import Settings as Settings
     from todoservice.statements import Queries as Queries
     from todoservice.statements import UnknownQuery as UnknownQuery
-    from todoservice.statements import param as param
 
 _HOMES: Final = {
     "app": ("create_app",),
@@ -47,11 +47,12 @@ _HOMES: Final = {
     "migrations.data": ("unforced",),
     "models": ("Owned", "Shared", "created_at", "uuid7", "uuid7_time"),
     "pagination": ("Page", "PageRequest"),
+    "parameters": ("param",),
     "plugins": ("Plugin",),
     "problems": ("Conflict", "InvalidRequest", "NotFound", "Problem", "Unauthenticated", "responses"),
     "scope": ("CurrentScope", "Scope"),
     "settings": ("Settings",),
-    "statements": ("Queries", "UnknownQuery", "param"),
+    "statements": ("Queries", "UnknownQuery"),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
 

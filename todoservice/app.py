@@ -22,7 +22,7 @@ from todoservice.plugins import Plugin, lifespan, listing, routes
 from todoservice.plugins.features import Feature
 from todoservice.plugins.host import Host
 from todoservice.readiness import Readiness
-from todoservice.scope import Data, admit
+from todoservice.scope import Data, admit, belongs_to
 from todoservice.settings import Settings
 
 logger = logging.getLogger("todoservice")
@@ -83,7 +83,7 @@ def _database(settings: Settings, source: Source, host: Host) -> Database:
 
     readiness = Readiness(settings, source, host.plugins, host.installed)
     mend = readiness.migrate if source.migrates else None
-    return Database(engine, readiness.verify, mend, statement_limit=settings.statement_timeout + 1)
+    return Database(engine, readiness.verify, mend, door=readiness.door, statement_limit=settings.statement_timeout + 1)
 
 
 def _mount(app: FastAPI, feature: Feature, identity: Identity) -> None:
@@ -95,7 +95,7 @@ def _mount(app: FastAPI, feature: Feature, identity: Identity) -> None:
     )  # fmt: skip
     app.include_router(
         feature.router, prefix=routes.base(feature.plugin), tags=[feature.plugin.name],
-        dependencies=[identity.dependency], responses=answers,
+        dependencies=[belongs_to(str(feature.plugin)), identity.dependency], responses=answers,
     )  # fmt: skip
 
 

@@ -75,7 +75,6 @@ def look(settings: Settings) -> Report:
     host = Host.load(settings)
     report.findings += map(_finding, host.faults)
     report.queries = sorted(statement.name for statement in host.statements.declared)
-    report.findings += (Finding("query", fault, "") for fault in host.statements.unproven())
     if not host.faults:
         report.findings += map(_finding, (*host.warnings, *host.checks(create_app(settings))))
     _look_at_database(report, source, host.plugins)

@@ -9,6 +9,7 @@ from todoservice import migrations
 from todoservice.database import security
 from todoservice.database.client import NotReady
 from todoservice.database.source import Source
+from todoservice.door import HostDoor
 from todoservice.migrations import removal
 from todoservice.plugins import Plugin
 from todoservice.problems import ServiceUnavailable
@@ -32,6 +33,8 @@ class Readiness:
         self._source = source
         self._plugins = plugins
         self._installed = {*installed, *(plugin.name for plugin in plugins)}
+        self.door = HostDoor(migrations.histories(plugins))
+        """Lets the statements of `verify` through."""
         self._migrated = False
         self._told = ""
         self._looked = False

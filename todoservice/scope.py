@@ -1,8 +1,8 @@
 """One user's door to the database."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
@@ -12,15 +12,21 @@ from fastapi import Depends, Request
 from sqlalchemy import Connection, CursorResult, Executable, Row, literal, select
 from starlette.responses import Response
 
+from todoservice.confinement import UnscopedStatement
 from todoservice.database.client import Database, Transaction
 from todoservice.identity import USER_ID
 from todoservice.models import SCHEMA
 from todoservice.pagination import PageRequest, cursor
 from todoservice.problems import NotFound
+from todoservice.rows import PER_MESSAGE
 from todoservice.statements import Prepared, Statements, page_size
 
 Result = TypeVar("Result")
+Rows = Iterable[Mapping[str, Any]]
+"""Each row's parameters by name."""
 JSON: Final = "application/json"
+FEATURE: Final = "todoservice.feature"
+"""Where the plugin whose route runs stands in the ASGI scope."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +47,26 @@ class Scope:
     compilation each time. Its parameters are given by name. A query of another feature is named by text,
     `"todos.retrieve_todo"`: it sees this user's rows, as every statement does.
 
+    It may be `text()`, whole or in part, where it can be proven to be the user's: `user_id = :me` stands in it beside
+    each owned table, named with its schema, and `:me` is bound to the user; every other `:name` is a parameter. The
+    host adds nothing to text: an INSERT gives `user_id` as `:me`, and `id` and what has no default in the database as
+    parameters (`uuid7()` makes an id). `text(...).columns(Todo.id, Todo.title)` can be answered as JSON too.
+
     Every method raises a Problem where the database refuses or fails: `Conflict` for a unique constraint,
     `InvalidRequest` for a value that a column does not take, `ServiceUnavailable` where it is out of reach; and
     `UnscopedStatement` for a statement that cannot be confined to the user, `UnknownQuery` for a name that no plugin
     of the app has declared, `TypeError` for wrong parameters.
     """
 
-    def __init__(self, data: Data, user_id: UUID, *, status: int = 200) -> None:
+    def __init__(self, data: Data, user_id: UUID, *, status: int = 200, feature: str = "") -> None:
         """Open the door for `user_id`. Handlers receive theirs as `CurrentScope`.
 
-        `status` is that of the responses that the scope makes: in a handler, what its route declares.
+        `status` is that of the responses that the scope makes: in a handler, what its route declares. `feature` is the
+        plugin, with its distribution, that a refusal names: in a handler, the one whose route runs.
         """
         self._data = data
         self._status = status
+        self._feature = feature
         self._user_id = UUID(str(user_id))
 
     def _guard(self, text: str, parameters: Any) -> None:
@@ -72,13 +85,22 @@ class Scope:
         """Return the first row, or None."""
         return await self._run(statement, _rows, params, CursorResult.first)
 
-    async def all(self, statement: Any, /, **params: Any) -> Sequence[Row[Any]]:
-        """Return all rows."""
-        return await self._run(statement, _rows, params, CursorResult.all)
+    async def all(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> Sequence[Row[Any]]:
+        """Return all rows.
 
-    async def execute(self, statement: Any, /, **params: Any) -> int:
-        """Run the statement and return how many rows it selected or changed."""
-        return await self._run(statement, _rows, params, lambda result: result.rowcount)
+        With `rows`, insert each of them, given as a mapping of the insert's parameters and filled as a single one is:
+        all or none, by one statement, or by one transaction where they do not fit one message. What it returns is in
+        their order. No rows: nothing is sent.
+        """
+        if rows is None:
+            return await self._run(statement, _rows, params, CursorResult.all)
+        return [row for page in await self._insert(statement, rows, _rows, params, CursorResult.all) for row in page]
+
+    async def execute(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> int:
+        """Run the statement and return how many rows it selected or changed. `rows` are inserted as in `all`."""
+        if rows is None:
+            return await self._run(statement, _rows, params, _count)
+        return sum(await self._insert(statement, rows, _rows, params, _count))
 
     async def one_json(self, statement: Any, /, **params: Any) -> Response:
         """Return the first row as a response, its JSON made by PostgreSQL. Raises NotFound where there is none.
@@ -88,10 +110,14 @@ class Scope:
         row = _found(await self._run(statement, _one_json, params, CursorResult.first))
         return Response(row[0], self._status, media_type=JSON)
 
-    async def all_json(self, statement: Any, /, **params: Any) -> Response:
-        """Return all rows as a response: an array of such objects as `one_json` makes."""
-        row = await self._run(statement, _all_json, params, CursorResult.one)
-        return Response(row[0], self._status, media_type=JSON)
+    async def all_json(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> Response:
+        """Return all rows as a response: an array of such objects as `one_json` makes. `rows` as in `all`."""
+        if rows is None:
+            row = await self._run(statement, _all_json, params, CursorResult.one)
+            return Response(row[0], self._status, media_type=JSON)
+        pages = await self._insert(statement, rows, _all_json, params, CursorResult.one)
+        objects = ",".join(filter(None, (page[0][1:-1] for page in pages)))
+        return Response(f"[{objects}]", self._status, media_type=JSON)
 
     async def page_json(self, statement: Any, page: PageRequest, /, *, of: Any = None, **params: Any) -> Response:
         """Return a page of rows as a response, shaped as `Page`, with a `Link` to the next (RFC 8288).
@@ -141,17 +167,58 @@ class Scope:
         fetch: Callable[[CursorResult[Any]], Result],
         **extra: object,
     ) -> Result:
-        prepared = self._data.statements.prepared(statement)
-        executable = shape(prepared)
+        prepared = self._prepared(statement)
         values = prepared.parameters(self._user_id, params) | extra
+        return await self._send(prepared, shape(prepared), values, fetch)
 
+    async def _insert(
+        self,
+        statement: Any,
+        rows: Rows,
+        shape: Callable[[Prepared], Executable],
+        params: dict[str, Any],
+        fetch: Callable[[CursorResult[Any]], Result],
+    ) -> list[Result]:
+        """Insert the rows, and return what was fetched of each message."""
+        if params or isinstance(rows, Mapping):
+            msg = "a list of rows is given as scope.all(statement, [{...}, ...]), with all parameters in each row"
+            raise TypeError(msg)
+        prepared, given = self._prepared(statement), list(rows)
+        executable = shape(prepared.many)
+        starts = range(0, len(given), PER_MESSAGE)
+        pages = [prepared.row_parameters(self._user_id, given[at : at + PER_MESSAGE], at) for at in starts]
+        alone = len(pages) > 1 and self._transaction() is None
+        async with self.transaction() if alone else nullcontext():
+            return [await self._send(prepared.many, executable, page, fetch) for page in pages]
+
+    def _prepared(self, statement: Any) -> Prepared:
+        with self._named():
+            return self._data.statements.prepared(statement)
+
+    async def _send(
+        self,
+        prepared: Prepared,
+        executable: Executable,
+        values: dict[str, Any],
+        fetch: Callable[[CursorResult[Any]], Result],
+    ) -> Result:
         def work(connection: Connection) -> Result:
             return fetch(connection.execute(executable, values))
 
-        transaction = self._transaction()
-        if transaction is not None:
-            return await transaction.run(work)
-        return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard)
+        with self._named(prepared.name):
+            transaction = self._transaction()
+            if transaction is not None:
+                return await transaction.run(work)
+            return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard)
+
+    @contextmanager
+    def _named(self, *names: str) -> Iterator[None]:
+        """Put who is at fault before a refusal: the plugin whose route runs, and the statement."""
+        try:
+            yield
+        except UnscopedStatement as error:
+            msg = ": ".join(filter(None, (self._feature, *names, str(error))))
+            raise UnscopedStatement(msg) from error
 
     def _prefix(self, *, inserts: bool) -> str:
         """Return what travels before a statement, in its message and its transaction: the user and the time limit."""
@@ -185,6 +252,10 @@ def _found(row: Row[Any] | None) -> Row[Any]:
     return row
 
 
+def _count(result: CursorResult[Any]) -> int:
+    return result.rowcount
+
+
 def _rows(prepared: Prepared) -> Executable:
     return prepared.rows
 
@@ -205,7 +276,17 @@ async def _current_scope(request: Request) -> Scope:
     """Return the scope of the user whom the identity provider found: it is asked before every handler of a feature."""
     if USER_ID not in request.scope:
         raise request.app.state.host.provider.problems[0]
-    return Scope(request.app.state.data, request.scope[USER_ID], status=request.scope["route"].status_code or 200)
+    status = request.scope["route"].status_code or 200
+    return Scope(request.app.state.data, request.scope[USER_ID], status=status, feature=request.scope.get(FEATURE, ""))
+
+
+def belongs_to(feature: str) -> Any:
+    """Return the dependency of a feature's routes that tells their scopes whose they are."""
+
+    async def tell(request: Request) -> None:
+        request.scope[FEATURE] = feature
+
+    return Depends(tell)
 
 
 CurrentScope = Annotated[Scope, Depends(_current_scope)]

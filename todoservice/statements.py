@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -12,21 +13,17 @@ from sqlalchemy import Executable
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import with_loader_criteria
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlmodel import col
 
-from todoservice.audit import Audit
+from todoservice.audit import Audit, Verdict
 from todoservice.confinement import UnscopedStatement, faults, set_columns
 from todoservice.models import Owned, Shared
+from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
 from todoservice.plugins.faults import did_you_mean
-
-ME: Final = "me"
-"""The parameter that carries the scope's user in every statement. Reserved."""
-PAGE_SIZE: Final = "page_size"
-_GIVEN: Final = "__given"
-_KEY: Final = "p_"
-"""Begins the name of every bind parameter: SQLAlchemy takes one named as a column for a value of that column."""
-_RFC3339: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+from todoservice.rows import POSITION, over_rows
+from todoservice.shapes import as_json, formatted, joined, json_fault
+from todoservice.texts import bound, check_user, compiled_text, unwrapped
 
 Default = Callable[[Mapping[str, Any]], Any]
 """Makes a column's value from the other values of its row."""
@@ -44,35 +41,6 @@ class Queries:
     """
 
 
-_ABSENT: Final = object()
-
-
-def param(name: str, type_: Any = None, *, else_: Any = _ABSENT) -> sa.ColumnElement[Any]:
-    """Return a bind parameter: a value that each call of the statement gives by `name`.
-
-    With `else_`, the call may leave it out, and `else_` stands in its place: `param("title", else_=col(Todo.title))`
-    in an UPDATE keeps the title where no new one is given, and tells that from a new value of NULL.
-    Raises ValueError for a reserved name.
-    """
-    if name in {ME, PAGE_SIZE} or name.endswith(_GIVEN):
-        msg = f"the parameter name {name!r} is reserved: the host binds it itself"
-        raise ValueError(msg)
-    if else_ is _ABSENT:
-        return _bind(name, type_)
-    kept = sa.type_coerce(else_, type_) if type_ is not None else else_
-    given = _bind(name + _GIVEN, sa.Boolean())
-    return sa.case((given, sa.bindparam(_KEY + name, None, type_=kept.type)), else_=kept)
-
-
-def _bind(name: str, type_: Any) -> sa.BindParameter[Any]:
-    return sa.bindparam(_KEY + name, required=True, type_=type_)
-
-
-def me() -> sa.BindParameter[UUID]:
-    """Return the bind parameter that is the scope's user."""
-    return _bind(ME, sa.Uuid())
-
-
 @dataclass
 class Prepared:
     """A statement confined to one user, in each shape of answer. Its parameters are bound by `parameters`."""
@@ -82,7 +50,8 @@ class Prepared:
     criteria: tuple[Any, ...]
     dialect: Dialect
     defaults: Mapping[str, Default]
-    inserts: bool
+    inserts: bool = False
+    """Whether it adds rows, which need their user to be there."""
     _pages: dict[str, Executable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -93,12 +62,12 @@ class Prepared:
     @cached_property
     def one_json(self) -> Executable:
         """The rows, each as the text of a JSON object."""
-        return self._confined(sa.select(_json(self._objects)))
+        return self._confined(sa.select(as_json(self._objects)))
 
     @cached_property
     def all_json(self) -> Executable:
         """One row: the text of a JSON array of all."""
-        array = sa.literal_column("'['").concat(_joined(self._objects)).concat(sa.literal_column("']'"))
+        array = sa.literal_column("'['").concat(joined(self._objects)).concat(sa.literal_column("']'"))
         return self._confined(sa.select(array))
 
     @cached_property
@@ -121,21 +90,40 @@ class Prepared:
     def shapes(self) -> Iterator[tuple[str, Any]]:
         """Yield each shape of answer that the statement can have: its name among the scope's methods, and itself."""
         yield "all", self.rows
-        if not self.statement.is_select and not self.statement._returning:  # noqa: SLF001 - has no public name
+        if self._takes_rows:
+            yield from ((f"{shape} of a list", statement) for shape, statement in self.many.shapes())
+        if json_fault(self.statement):
             return
         yield "one_json", self.one_json
         yield "all_json", self.all_json
-        if {"before", "limit"} <= self.takes:
+        if self.takes >= {"before", "limit"} and "id" in {column.name for column in self.statement.exported_columns}:
             yield "page_json", self.page_json
+
+    @cached_property
+    def many(self) -> "Prepared":
+        """The insert of a list of rows. Its parameters: `row_parameters`. Raises TypeError for no insert."""
+        try:
+            statement = over_rows(self.statement, self.dialect)
+        except TypeError as error:
+            msg = f"{self.name} {error}"
+            raise TypeError(msg) from None
+        return Prepared(self.name, statement, self.criteria, self.dialect, {}, inserts=True)
+
+    @property
+    def _takes_rows(self) -> bool:
+        try:
+            return bool(self.many)
+        except TypeError:
+            return False
 
     @cached_property
     def _page(self) -> sa.Select[str, int, UUID]:
         numbered = self._subquery(sa.func.row_number().over().label("n")).cte("numbered_rows")
-        size = _bind(PAGE_SIZE, sa.Integer())
+        size = bind(PAGE_SIZE, sa.Integer())
         objects = sa.select(*(c for c in numbered.c if c.name != "n")).where(numbered.c.n <= size).subquery("item")
         last = sa.select(numbered.c.id).where(numbered.c.n == size).scalar_subquery()
         total = sa.select(sa.func.count()).select_from(numbered).scalar_subquery()
-        return sa.select(_joined(objects), total, last)
+        return sa.select(joined(objects), total, last)
 
     def _confined(self, statement: Any) -> Executable:
         # The options of the outermost statement reach every select below it, common table expressions included.
@@ -152,17 +140,20 @@ class Prepared:
 
     def _subquery(self, *more: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
         """Select what the statement returns, in the order and the formats of our JSON: id first, owner last."""
+        if fault := json_fault(self.statement):
+            msg = f"{self.name} {fault}"
+            raise TypeError(msg)
         result = self.statement.cte("result_rows")
         columns = sorted(result.c, key=lambda c: {"id": -1, "user_id": 1}.get(c.name, 0))
-        return sa.select(*(_formatted(c).label(c.name) for c in columns), *more).select_from(result)
+        return sa.select(*(formatted(c).label(c.name) for c in columns), *more).select_from(result)
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        return frozenset(key.removeprefix(_KEY) for key in self.compiled.binds if key.startswith(_KEY)) - {ME}
+        return frozenset(key.removeprefix(KEY) for key in self.compiled.binds if key.startswith(KEY)) - {ME}
 
     @cached_property
     def _flags(self) -> tuple[str, ...]:
-        return tuple(name for name in self._names if name.endswith(_GIVEN))
+        return tuple(name for name in self._names if name.endswith(GIVEN))
 
     @cached_property
     def takes(self) -> frozenset[str]:
@@ -171,9 +162,8 @@ class Prepared:
 
     @cached_property
     def _needs(self) -> frozenset[str]:
-        return (
-            frozenset(name for name in self.takes if self.compiled.binds[_KEY + name].required) - self.defaults.keys()
-        )
+        required = frozenset(name for name in self.takes if self.compiled.binds[KEY + name].required)
+        return required - self.defaults.keys() - {flag.removesuffix(GIVEN) for flag in self._flags}
 
     def parameters(self, user_id: UUID, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of all parameters: the user, what the call gave, and the defaults of what it left out.
@@ -187,8 +177,31 @@ class Prepared:
             if name not in given:
                 values[name] = default(values)
         for flag in self._flags:
-            values[flag] = flag.removesuffix(_GIVEN) in given
-        return {_KEY + ME: user_id, **{_KEY + name: value for name, value in values.items()}}
+            name = flag.removesuffix(GIVEN)
+            values[flag] = name in given
+            values.setdefault(name)
+        return {KEY + ME: user_id, **{KEY + name: value for name, value in values.items()}}
+
+    def row_parameters(self, user_id: UUID, rows: Iterable[Mapping[str, Any]], first: int = 0) -> dict[str, Any]:
+        """Return the values of all parameters of `many`: each is the list of what the rows have.
+
+        Every row is filled as a single one is. Raises TypeError as `parameters` does, with the number of the row, from
+        `first` on.
+        """
+        filled = [self._row_parameters(user_id, row, number) for number, row in enumerate(rows, first)]
+        names = self.many.compiled.binds.keys() & {KEY + name for name in self._names}
+        lists = {name: [row.get(name, self.compiled.binds[name].value) for row in filled] for name in names}
+        return {KEY + ME: user_id, KEY + POSITION: list(range(len(filled))), **lists}
+
+    def _row_parameters(self, user_id: UUID, row: Mapping[str, Any], number: int) -> dict[str, Any]:
+        if not isinstance(row, Mapping):
+            msg = f"row {number} is a {type(row).__name__}: give a mapping of parameters, such as model_dump() makes"
+            raise TypeError(msg)
+        try:
+            return self.parameters(user_id, row)
+        except TypeError as error:
+            msg = f"row {number}: {error}"
+            raise TypeError(msg) from None
 
     def _mismatch(self, given: Iterable[str]) -> str:
         unknown, missing = sorted(set(given) - self.takes), sorted(self._needs - set(given))
@@ -199,22 +212,7 @@ class Prepared:
 
 def page_size(size: int) -> dict[str, int]:
     """Return the parameter that `Prepared.page_json` has besides those of its statement."""
-    return {_KEY + PAGE_SIZE: size}
-
-
-def _formatted(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    kind = column.type.impl if isinstance(column.type, sa.types.TypeDecorator) else column.type
-    if isinstance(kind, sa.DateTime) and not isinstance(column.type, sa.Interval):
-        return sa.func.to_char(sa.func.timezone(sa.literal_column("'UTC'"), column), sa.literal_column(f"'{_RFC3339}'"))
-    return column
-
-
-def _json(objects: sa.Subquery) -> sa.ColumnElement[str]:
-    return sa.cast(sa.func.row_to_json(objects.table_valued()), sa.Text)
-
-
-def _joined(objects: sa.Subquery) -> sa.ColumnElement[str]:
-    return sa.func.coalesce(sa.func.string_agg(_json(objects), sa.literal_column("','")), sa.literal_column("''"))
+    return {KEY + PAGE_SIZE: size}
 
 
 def _is_mine(model: type[Owned]) -> sa.ColumnElement[bool]:
@@ -247,7 +245,10 @@ class Statements:
         self._named: dict[str, Any] = {}
 
     def declare(self, feature: str, queries: type[Queries]) -> list[str]:
-        """Prepare every statement of `queries`. Returns a line for each that cannot be confined, or is named twice."""
+        """Prepare every statement of `queries`, and prove each in every shape of answer that it can have.
+
+        So that no request meets one that is not. Returns what is wrong, each line with the statement, and the shape.
+        """
         faults = []
         for name, statement in inspect.getmembers_static(queries):
             if isinstance(statement, sa.Executable) and not name.startswith("_"):
@@ -261,23 +262,14 @@ class Statements:
         if self._named.setdefault(name, statement) is not statement:
             msg = f"{name}: two statements have this name: rename one of them"
             raise UnscopedStatement(msg)
-        self._declared[statement] = self._prepare(statement, name)
+        prepared = self._prepare(statement, name)
+        self._prove_shapes(prepared)
+        self._declared[statement] = prepared
 
     @property
     def declared(self) -> tuple[Prepared, ...]:
         """The declared statements."""
         return tuple(self._declared.values())
-
-    def unproven(self) -> Iterator[str]:
-        """Yield what the audit refuses of the declared statements, in each shape of answer that they can have.
-
-        At start only the rows are proven, of which the other shapes are made: those cost more to compile.
-        """
-        for prepared in self.declared:
-            for shape, statement in prepared.shapes():
-                fault = self.audit.verdict(str(statement.compile(dialect=self._dialect))).fault
-                if fault is not None:
-                    yield f"{prepared.name} as {shape}: {fault}"
 
     def declared_name(self, statement: Any) -> str:
         """Return the name of a declared statement. Raises TypeError for one that was not declared."""
@@ -310,22 +302,44 @@ class Statements:
         return f"no plugin of this app is named {feature!r} and has queries, and {name!r} is asked for: {hint}"
 
     def _prepare(self, statement: Any, name: str) -> Prepared:
-        try:
-            for fault in faults(statement, self._owned, self._tables):
-                raise UnscopedStatement(f"{name}: {fault}")  # noqa: EM102 - the first fault is enough
-            defaults: dict[str, Default] = {}
-            if isinstance(statement, sa.Insert) and statement.select is None:
-                statement, defaults = _stamped(statement)
-            inserts = isinstance(statement, sa.Insert)
-            prepared = Prepared(name, statement, self._criteria, self._dialect, defaults, inserts)
-            unproven = self.audit.verdict(str(prepared.compiled)).fault
-            if unproven is not None:
-                msg = f"{name}: {unproven}"
-                raise UnscopedStatement(msg)
-        except SQLAlchemyError as error:
-            msg = f"{name}: cannot be compiled: {error}"
-            raise UnscopedStatement(msg) from error
+        with _told(name):
+            return self._proven(unwrapped(statement), name)
+
+    def _prove_shapes(self, prepared: Prepared) -> None:
+        for shape, statement in prepared.shapes():
+            with _told(f"{prepared.name} as {shape}"):
+                self._verdict(statement.compile(dialect=self._dialect))
+
+    def _verdict(self, compiled: Compiled) -> Verdict:
+        verdict = self.audit.verdict(compiled_text(compiled))
+        if verdict.fault is not None:
+            raise UnscopedStatement(verdict.fault)
+        return verdict
+
+    def _proven(self, statement: Any, name: str) -> Prepared:
+        for fault in faults(statement, self._owned, self._tables):
+            raise UnscopedStatement(fault)  # the first is enough
+        defaults: dict[str, Default] = {}
+        if isinstance(statement, sa.Insert) and statement.select is None:
+            statement, defaults = _stamped(statement)
+        prepared = Prepared(name, bound(statement), self._criteria, self._dialect, defaults)
+        verdict = self._verdict(prepared.compiled)
+        check_user(statement, verdict.users)
+        prepared.inserts = verdict.inserts
         return prepared
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Name the statement in what refuses it, and in what SQLAlchemy says of it."""
+    try:
+        yield
+    except UnscopedStatement as error:
+        msg = f"{name}: {error}"
+        raise UnscopedStatement(msg) from None
+    except (SQLAlchemyError, AttributeError) as error:  # for text in some places it has no words of its own
+        msg = f"{name}: cannot be compiled: {error}"
+        raise UnscopedStatement(msg) from error
 
 
 def _stamped(insert: sa.Insert) -> tuple[sa.Insert, dict[str, Default]]:
@@ -336,7 +350,7 @@ def _stamped(insert: sa.Insert) -> tuple[sa.Insert, dict[str, Default]]:
     for column in insert.table.columns:
         if column.name in given or column.name == "user_id" or column.server_default is not None:
             continue
-        values[column.name] = _bind(column.name, column.type)
+        values[column.name] = bind(column.name, column.type)
         default = _default(column)
         if default is not None:
             defaults[column.name] = default

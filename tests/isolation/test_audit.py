@@ -121,8 +121,8 @@ def test_a_refusal_says_what_to_write(audit: Audit) -> None:
     verdict = audit.verdict("SELECT t.id\n FROM todoservice.todos AS t")
     assert verdict.fault == (
         "the statement reaches todoservice.todos without its user: add t.user_id = :me to the WHERE of that SELECT, "
-        "UPDATE or DELETE, or to the ON of its join, as a condition of its own beside the rest. "
-        "It is: SELECT t.id FROM todoservice.todos AS t"
+        "UPDATE or DELETE, or to the ON of its join, as a condition of its own beside the rest, and parentheses "
+        "around an OR. It is: SELECT t.id FROM todoservice.todos AS t"
     )
 
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import psycopg2
+import psycopg2.extensions
 import psycopg2.extras
 import pytest
 import sqlalchemy as sa
@@ -24,9 +26,9 @@ from leak_checks import statements
 from leak_models import EMPTY, IDS, LOOSE_TABLES, ME, MODELS, OWNERS, SNAPSHOT, THEM, rows_of
 from leaks import HEADINGS, LEAKS, Holds, Keys, Leak, Orm, Sql
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError, SAWarning
+from sqlalchemy.exc import DBAPIError, ResourceClosedError, SAWarning
 
-from todoservice import Scope, Settings, UnscopedStatement, create_app
+from todoservice import Problem, Scope, Settings, UnscopedStatement, create_app
 from todoservice.audit import Audit
 from todoservice.database import security
 from todoservice.migrations import transaction
@@ -41,7 +43,7 @@ ATTEMPTS = [
 ]
 Outcome = tuple[Any, Any]
 
-psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
+psycopg2.extensions.register_adapter(UUID, psycopg2.extras.UUID_adapter)
 
 
 @dataclass(frozen=True)
@@ -323,6 +325,37 @@ def test_the_layers_that_the_table_names_stop_it(
         attempt.see(request.getfixturevalue)
     if len(held) < len(leak.attempts):
         assert set(tried) == set(claimed) - set("PC" if held else ""), f"{leak.title}: {tried}"
+
+
+def sent_by_a_plugin(attempt: Any) -> list[Any]:
+    """Return what a plugin gives its scope: the statement itself, or the text with the host's name for the user."""
+    if isinstance(attempt, Orm):
+        return [attempt.build(IDS)]
+    texts = [text.replace("{theirs}", str(THEM)).replace("%(me)s", ":me") for text in attempt.statements]
+    return [sa.text(re.sub(r"%\((\w+)\)s", r":\1", text).replace("%%", "%")) for text in texts]
+
+
+@pytest.mark.parametrize("attempt", [attempt for attempt in ATTEMPTS if not isinstance(attempt.values[0], Keys)])
+def test_no_attempt_leaks_through_the_scope_of_a_running_app(attempt: Any, quiet: World, crowded: World) -> None:
+    """All layers on, as in production: it is refused, or what it answers is of the user's own rows."""
+
+    async def send(scope: Scope) -> Any:
+        answered: Any = None
+        try:
+            async with scope.transaction():
+                for statement in sent_by_a_plugin(attempt):
+                    given = {n: v for n, v in IDS.items() if n != "me" and f":{n}" in str(statement)}
+                    answered = await scope.all(statement, **given)
+        except (UnscopedStatement, Problem, ResourceClosedError) as error:
+            return type(error).__name__
+        return answered
+
+    def run(where: World) -> Outcome:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # what is tried joins all with all
+            return with_scope(where, ME, send), where.victims()
+
+    assert not leaks(run, quiet, crowded)
 
 
 def test_the_table_has_all_72() -> None:

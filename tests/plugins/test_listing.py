@@ -98,8 +98,8 @@ def test_what_is_left_over(site: Site, database: str, capsys: pytest.CaptureFixt
     assert listed(capsys)["warnings"] == [
         {
             "code": "W101",
-            "message": "it is not installed, and left pens, pens_alembic_version in the database",
-            "hint": "install it again, or remove what it left with `todoservice db drop pens`",
+            "message": "it is not installed, and its tables are still in the database, pens_alembic_version among them",
+            "hint": "install it again, or remove them with `todoservice db drop pens`",
         }
     ]
 

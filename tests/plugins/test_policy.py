@@ -89,8 +89,8 @@ def test_ten_start_together(site: Site, empty_url: str, user: Any, caplog: pytes
             answer = client.get(f"/api/v1/{name}")
             assert answer.status_code == 404 if name == "kind3" else answer.json() == [name]
     assert (
-        "W101 kind3: it is not installed, and left kind3, kind3_alembic_version in the database: "
-        "install it again, or remove what it left with `todoservice db drop kind3`" in caplog.messages
+        "W101 kind3: it is not installed, and its tables are still in the database, kind3_alembic_version among them: "
+        "install it again, or remove them with `todoservice db drop kind3`" in caplog.messages
     )
     migrate(empty_url)
 

@@ -36,6 +36,8 @@ class Verdict:
     """The parameters that may be a tuple."""
     interpolated: bool = False
     """Whether it must be sent with parameters."""
+    inserts: bool = False
+    """Whether it adds rows."""
 
 
 class Audit:
@@ -94,7 +96,7 @@ class Audit:
             # A tree of another shape than expected proves nothing.
             return Verdict(_fault(f"cannot be read ({type(error).__name__}): write it in a simpler way", text))
         users = tuple(sorted({reading.names[number] for number in proof.anchors}))
-        return Verdict(None, users, reading.lists, reading.interpolated)
+        return Verdict(None, users, reading.lists, reading.interpolated, proof.inserts)
 
 
 def _parse(reading: Reading) -> Any:

@@ -21,7 +21,10 @@ _TABLE_OF_HOST: Final = "item"
 
 
 class Proof(Values):
-    """Checks one statement. `anchors` are then the numbers of the placeholders that must be the user."""
+    """Checks one statement. `anchors` are then the numbers of the placeholders that must be the user.
+
+    `inserts` says whether it adds rows.
+    """
 
     def __init__(
         self, owned: Mapping[str, sa.Table], shared: Mapping[str, sa.Table], schema: str, functions: frozenset[str]
@@ -33,6 +36,7 @@ class Proof(Values):
         self._schema = schema
         self._selects = 0
         self.anchors: set[int] = set()
+        self.inserts = False
 
     def check(self, statement: Any, reading: Reading) -> None:
         """Prove the statement, or raise Refused."""
@@ -102,6 +106,7 @@ class Proof(Values):
                 refuse(f"locks {', '.join(shared) or 'what it does not read'}: lock owned tables only")
 
     def _insert(self, node: exp.Insert, place: Place) -> None:
+        self.inserts = True
         parts = parts_of(node)
         place = self._with(parts.pop("with_", None), place)
         schema = parts.pop("this")
@@ -305,7 +310,8 @@ class Proof(Values):
             if relation.owned and not relation.confined:
                 refuse(
                     f"reaches {relation.table} without its user: add {relation.name}.{OWNER} = :me to the WHERE of "
-                    "that SELECT, UPDATE or DELETE, or to the ON of its join, as a condition of its own beside the rest"
+                    "that SELECT, UPDATE or DELETE, or to the ON of its join, as a condition of its own beside the "
+                    "rest, and parentheses around an OR"
                 )
         inside = place.within(sources.relations)
         self._values(sources.ons, inside)

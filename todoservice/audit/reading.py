@@ -108,12 +108,12 @@ def _tokens(text: str) -> list[_Token]:
 def _refuse_character(text: str, position: int) -> NoReturn:
     character = text[position]
     reasons = {
-        "'": "holds a literal with a backslash, a percent sign or no end: bind it as a parameter",
+        "'": "holds a literal with a backslash, a percent sign or no end (in text(), write \\\\: for a colon): bind it",
         '"': "holds a quoted name with other characters than letters, digits and _",
         "%": "holds a percent sign that is no %(name)s: bind values by name, and write %% for the sign itself",
         ";": "holds a semicolon: send one statement, and no semicolon after it",
         "$": "holds a dollar sign: write literals in single quotes, or bind them",
-        ":": "holds a colon: write :: for a cast, and bind values with text(...).bindparams",
+        ":": "holds a colon that begins no parameter: write CAST(:name AS type) in text(), not :name::type",
         "\\": "holds a backslash: bind what needs it",
     }
     why = reasons.get(character) or f"holds the character {character!a}, which is not read alike by all"

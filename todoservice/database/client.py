@@ -40,17 +40,19 @@ class Database:
         verify: Callable[[Connection], str],
         mend: Callable[[], None] | None = None,
         *,
+        door: Guard,
         statement_limit: float = 11.0,
     ) -> None:
         """`verify` looks at the database before the first statement is served; it raises NotReady.
 
-        It returns what is then to travel before every prefix. `mend`, where there is one, is then called in a thread,
-        and `verify` asked again.
+        It returns what is then to travel before every prefix. `door` is asked before each of its statements, and raises
+        to refuse one. `mend`, where there is one, is then called in a thread, and `verify` asked again.
         """
         self.engine = engine
         event.listen(engine.sync_engine, "connect", _close_door)
         self._statement_limit = statement_limit
         self._verify = verify
+        self._door = door
         self._mend = mend
         self._verified = False
         self._verification: asyncio.Task[None] | None = None
@@ -100,7 +102,7 @@ class Database:
 
     async def _look(self) -> str:
         try:
-            return await self._run("", self._verify, _host_door)
+            return await self._run("", self._verify, self._door)
         except DBAPIError as error:
             msg = f"the database does not let the service look at its tables: {_in_one_line(error)}: run `{PROVISION}`"
             raise NotReady(msg) from error
@@ -220,10 +222,6 @@ def _closed(_text: object, _parameters: object) -> None:
     """Refuse a statement that nobody's scope sends."""
     msg = "a statement was sent outside of a scope: give it to one, which says whose rows it may touch"
     raise UnscopedStatement(msg)
-
-
-def _host_door(_text: object, _parameters: object) -> None:
-    """Let the host's own statements through: those that look at the database before the first user's is served."""
 
 
 def _close_door(connection: ScopedConnection, _record: object) -> None:

@@ -32,7 +32,7 @@ _ME_READ: Final = (  # as pg_get_expr writes it, in PostgreSQL 15 to 18
 )
 _POLICIES: Final = {"owner": "PERMISSIVE", "owner_floor": "RESTRICTIVE"}
 
-_STATE: Final = f"""
+STATE: Final = f"""
 WITH app AS (SELECT oid, rolname FROM pg_catalog.pg_roles WHERE rolname = {STEM} || '_app'),
 item AS (
     SELECT 'relation' AS kind, c.relname::text AS name, format('TABLE %I.%I', n.nspname, c.relname) AS target,
@@ -166,7 +166,7 @@ def literal(value: str) -> str:
 
 
 def _state(connection: Connection) -> list[_Item]:
-    rows = connection.exec_driver_sql(_STATE, execution_options={"no_parameters": True})
+    rows = connection.exec_driver_sql(STATE, execution_options={"no_parameters": True})
     return [_Item(kind, name, target, json.loads(facts)) for kind, name, target, facts in rows]
 
 

@@ -26,6 +26,13 @@ VERSION_TABLE: Final = security.VERSION_TABLE
 LONGEST_ID: Final = 32
 """Characters of a revision id: Alembic's version tables hold no more."""
 
+VERSION_TABLES: Final = (
+    "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"  # noqa: S608 - constants only
+    f" WHERE n.nspname = '{SCHEMA}' AND c.relkind = 'r' AND right(c.relname, {len(VERSION_TABLE)}) = '{VERSION_TABLE}'"
+)
+"""Which version tables the database has."""
+UNION: Final = " UNION ALL "
+
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 logger = logging.getLogger("todoservice")
@@ -95,6 +102,12 @@ class History:
     def version_table(self) -> str:
         """The name of the table, in the schema `todoservice`, that says how far the database is."""
         return self.plugin.name + VERSION_TABLE
+
+    @property
+    def version_query(self) -> str:
+        """The statement that reads the plugin's name and how far its tables are."""
+        table = f"{SCHEMA}.{security.quoted(self.version_table)}"
+        return f"SELECT {security.literal(self.plugin.name)} AS plugin, version_num AS version FROM {table}"  # noqa: S608 - quoted
 
     @property
     def installed(self) -> bool:
@@ -242,12 +255,7 @@ def owner(table: str, names: Iterable[str]) -> str | None:
 
 def version_tables(connection: sa.Connection) -> frozenset[str]:
     """Return the names of the version tables that the database has, those of uninstalled plugins too."""
-    query = sa.text(
-        "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = :schema AND c.relkind = 'r' AND right(c.relname, :length) = :ending"
-    )
-    parameters = {"schema": SCHEMA, "length": len(VERSION_TABLE), "ending": VERSION_TABLE}
-    return frozenset(connection.execute(query, parameters).scalars())
+    return frozenset(_ask(connection, VERSION_TABLES).scalars())
 
 
 def status(connection: sa.Connection, plugins: Iterable[Plugin]) -> list[Revision]:
@@ -262,16 +270,15 @@ def states(connection: sa.Connection, of: Sequence[History]) -> list[Revision]:
     """As `status`, for histories."""
     existing = version_tables(connection)
     current: dict[str, str] = {}
-    queries = [_version(history) for history in of if history.version_table in existing]
+    queries = [history.version_query for history in of if history.version_table in existing]
     if queries:
-        for row in connection.execute(sa.union_all(*queries)):
+        for row in _ask(connection, UNION.join(queries)):
             current[row.plugin] = f"{current[row.plugin]}, {row.version}" if row.plugin in current else row.version
     return [history.revision(current.get(history.plugin.name)) for history in of]
 
 
-def _version(history: History) -> sa.Select[tuple[str, str]]:
-    table = sa.table(history.version_table, sa.column("version_num", sa.Text), schema=SCHEMA)
-    return sa.select(sa.literal(history.plugin.name).label("plugin"), table.c.version_num.label("version"))
+def _ask(connection: sa.Connection, text: str) -> sa.CursorResult[Any]:
+    return connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
 def verify(connection: sa.Connection, plugins: Iterable[Plugin]) -> None:

@@ -40,12 +40,12 @@ class Others:
 def leftovers(connection: sa.Connection, names: Collection[str]) -> list[Fault]:
     """Return a warning for each plugin that has a version table and is not among the installed `names`."""
     gone = {table.removesuffix(VERSION_TABLE) for table in version_tables(connection)} - {*names, "todoservice"}
-    return [_leftover(name, remains(connection, name, Others(names, ()))) for name in sorted(gone)]
+    return [_leftover(name) for name in sorted(gone)]
 
 
-def _leftover(name: str, tables: Iterable[str]) -> Fault:
-    message = f"it is not installed, and left {', '.join(tables)} in the database"
-    hint = f"install it again, or remove what it left with `todoservice db drop {name}`"
+def _leftover(name: str) -> Fault:
+    message = f"it is not installed, and its tables are still in the database, {name}{VERSION_TABLE} among them"
+    hint = f"install it again, or remove them with `todoservice db drop {name}`"
     return Fault(Code.LEFTOVER, message, hint, name)
 
 

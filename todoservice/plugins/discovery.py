@@ -113,12 +113,17 @@ def _with_name_looked_at(found: Found, claims: Sequence[str], mend: str) -> Foun
     if len(claims) > 1:
         message = f"{' and '.join(claims)} both claim this name"
         found = replace(found, faults=(Fault(Code.TWICE, message, mend, found.name),))
-    if found.name in RESERVED:
-        found = found.with_fault(Code.NAME, f"the name {found.name!r} is reserved", "give its entry point another")
-    elif not _NAME.fullmatch(found.name):
-        message = f"the name {found.name!r} is not lower-case letters and digits, in words joined by single underscores"
-        found = found.with_fault(Code.NAME, message, "give its entry point another of at most 39 characters")
-    return found
+    fault = name_fault(found.name)
+    return found.with_fault(Code.NAME, fault, "give its entry point another") if fault else found
+
+
+def name_fault(name: str) -> str | None:
+    """Return what keeps this from being a plugin's name, or None."""
+    if name in RESERVED:
+        return f"the name {name!r} is reserved"
+    if _NAME.fullmatch(name):
+        return None
+    return f"the name {name!r} is not lower-case letters and digits, at most 39, in words joined by single underscores"
 
 
 def _with_modules_looked_at(found: Sequence[Found]) -> list[Found]:

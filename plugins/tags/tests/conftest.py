@@ -15,11 +15,11 @@ from todoservice import Settings, create_app, uuid7
 
 
 @pytest.fixture(scope="session")
-def todoservice_app() -> FastAPI:
+def todoservice_app() -> Iterator[FastAPI]:
     """Return the app, not started."""
-    folder = Path(tempfile.mkdtemp(prefix="todoservice-tags-"))
-    folder.chmod(0o755)  # PostgreSQL runs as another user where the tests run as root
-    return create_app(Settings.load({"data_dir": folder}), plugins=[todoservice_tags, todoservice_todos])
+    with tempfile.TemporaryDirectory(prefix="todoservice-tags-") as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL runs as another user where the tests run as root
+        yield create_app(Settings.load({"data_dir": folder}), plugins=[todoservice_tags, todoservice_todos])
 
 
 @pytest.fixture(scope="session")

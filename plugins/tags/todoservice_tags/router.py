@@ -79,7 +79,7 @@ async def delete_tag(tag_id: Id, scope: CurrentScope) -> Response:
 )
 async def list_tagged_todos(tag_id: Id, page: Annotated[PageRequest, Depends()], scope: CurrentScope) -> Response:
     """List the todos that have a tag, newest first."""
-    return await scope.page_json(TagQueries.list_todos, page, of=TagQueries.retrieve_tag, tag_id=tag_id)
+    return await scope.page_json(TagQueries.list_tagged_todos, page, of=TagQueries.retrieve_tag, tag_id=tag_id)
 
 
 @router.put("/{tag_id}/todos/{todo_id}", status_code=204, responses=responses(NotFound))
