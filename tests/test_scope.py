@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -450,3 +452,34 @@ def test_no_request_meets_a_statement_that_was_not_proven_at_start(settings: Set
         client.delete(f"/api/v1/todos/{todo['id']}")
     after = proven()
     assert (after.misses, after.hits - before.hits) == (before.misses, 5)
+
+
+class Word(StrEnum):
+    MILK = "Buy milk"
+
+
+class Liar(str):
+    """Is one text, and says that it is other SQL."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "other"
+
+    def __conform__(self, _protocol: object) -> object:
+        return AsIs("user_id::text")
+
+
+@pytest.mark.parametrize("title", [Word.MILK, Liar("Buy milk")])
+def test_a_subclass_of_a_text_is_bound_as_the_text_that_it_is(play: Play, title: str) -> None:
+    """An enum's member by its value, as parameter, in a statement built in a handler, and in a list."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        made = await mine.one(TodoQueries.create_todo, title=title)
+        assert made.title == "Buy milk"
+        assert await mine.execute(TodoQueries.create_todo, [{"title": title}]) == 1
+        assert len(await mine.all(sa.select(Todo).where(col(Todo.title) == title))) == 2
+        assert len(await mine.all(sa.select(Todo).where(col(Todo.title).in_([title])))) == 2
+        assert await mine.first(sa.text("SELECT :n + 1"), n=HTTPStatus.OK) == (201,)
+
+    play(scenario)

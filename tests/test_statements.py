@@ -270,8 +270,8 @@ def test_a_declared_statement_is_proven_in_every_shape(statements: Statements) -
     class Clashing(Queries):
         everything = sa.select(sa.select(Todo).cte("result_rows").c.id)
 
-    (line,) = statements.declare("notes", Clashing)
-    assert line.startswith("notes.everything as one_json: cannot be compiled: ")
+    [fault] = statements.declare("notes", Clashing)
+    assert fault.startswith("notes.everything as one_json: cannot be compiled: ")
     assert statements.declared == ()
 
 

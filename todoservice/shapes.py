@@ -20,8 +20,8 @@ def json_fault(statement: Any) -> str:
         return "returns nothing: write .returning(...) for an answer as JSON"
     if any(isinstance(column, sa.TextClause) for column in statement._all_selected_columns):
         return "selects text(), which has no name: write literal_column(...).label(...) for an answer as JSON"
-    unnamed = [column.name for column in statement.exported_columns if not _NAME.fullmatch(column.name)]
-    if unnamed:
+    names = [getattr(column, "name", None) or str(column) for column in statement.exported_columns]
+    if unnamed := [name for name in names if not _NAME.fullmatch(name)]:
         return f"has a column without a name, {unnamed[0]}: write .label(...) for an answer as JSON"
     return ""
 

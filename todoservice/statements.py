@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -23,7 +23,7 @@ from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
 from todoservice.plugins.faults import did_you_mean
 from todoservice.rows import POSITION, over_rows
 from todoservice.shapes import as_json, formatted, joined, json_fault
-from todoservice.texts import bound, check_user, compiled_text, unwrapped
+from todoservice.texts import bound, check_user, compiled, compiled_text, unwrapped
 
 Default = Callable[[Mapping[str, Any]], Any]
 """Makes a column's value from the other values of its row."""
@@ -132,7 +132,7 @@ class Prepared:
     @cached_property
     def compiled(self) -> SQLCompiler:
         """The statement's SQL and its bind parameters."""
-        return cast("SQLCompiler", self.rows.compile(dialect=self.dialect))  # type: ignore[attr-defined]
+        return compiled(self.rows, self.dialect)
 
     @cached_property
     def _objects(self) -> sa.Subquery:
@@ -247,7 +247,7 @@ class Statements:
     def declare(self, feature: str, queries: type[Queries]) -> list[str]:
         """Prepare every statement of `queries`, and prove each in every shape of answer that it can have.
 
-        So that no request meets one that is not. Returns what is wrong, each line with the statement, and the shape.
+        So that no request meets one that is not. Returns a line for each that cannot be confined, or is named twice.
         """
         faults = []
         for name, statement in inspect.getmembers_static(queries):
@@ -256,6 +256,8 @@ class Statements:
                     self._declare(statement, f"{feature}.{name}")
                 except UnscopedStatement as error:
                     faults.append(str(error))
+                except Exception as error:  # noqa: BLE001 - what an author wrote may fail in anybody's code
+                    faults.append(f"{feature}.{name}: cannot be prepared: {type(error).__name__}: {error}")
         return faults
 
     def _declare(self, statement: Any, name: str) -> None:
@@ -308,7 +310,7 @@ class Statements:
     def _prove_shapes(self, prepared: Prepared) -> None:
         for shape, statement in prepared.shapes():
             with _told(f"{prepared.name} as {shape}"):
-                self._verdict(statement.compile(dialect=self._dialect))
+                self._verdict(compiled(statement, self._dialect))
 
     def _verdict(self, compiled: Compiled) -> Verdict:
         verdict = self.audit.verdict(compiled_text(compiled))
@@ -337,7 +339,7 @@ def _told(name: str) -> Iterator[None]:
     except UnscopedStatement as error:
         msg = f"{name}: {error}"
         raise UnscopedStatement(msg) from None
-    except (SQLAlchemyError, AttributeError) as error:  # for text in some places it has no words of its own
+    except SQLAlchemyError as error:
         msg = f"{name}: cannot be compiled: {error}"
         raise UnscopedStatement(msg) from error
 

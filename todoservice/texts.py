@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import CompileError
 from sqlalchemy.orm.context import FromStatement
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.compiler import Compiled
+from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 
 from todoservice.confinement import UnscopedStatement
 from todoservice.parameters import KEY, ME, is_reserved, me
@@ -74,6 +76,14 @@ def check_user(statement: Any, users: Iterable[str]) -> None:
     if others and isinstance(statement, sa.TextClause | sa.TextualSelect):
         msg = f"takes its user from :{others[0]}: write :me there, which the host binds to the scope's user"
         raise UnscopedStatement(msg)
+
+
+def compiled(statement: Any, dialect: Dialect) -> SQLCompiler:
+    """Return the statement's SQL and its bind parameters. Raises CompileError."""
+    try:
+        return statement.compile(dialect=dialect)  # type: ignore[no-any-return]
+    except AttributeError as error:  # SQLAlchemy has no words of its own for text where a table belongs
+        raise CompileError(str(error)) from error
 
 
 def compiled_text(compiled: Compiled) -> str:

@@ -29,7 +29,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, SAWarning
 
 from todoservice import Problem, Scope, Settings, UnscopedStatement, create_app
-from todoservice.audit import Audit
+from todoservice.audit import Audit, Verdict
 from todoservice.database import security
 from todoservice.migrations import transaction
 from todoservice.models import metadata
@@ -248,7 +248,7 @@ def scope_alone(where: World, attempt: Orm) -> Outcome | None:
     """Return the outcome with the scope only, as a superuser; None where the scope refuses the statement."""
     where.fill()
     confined = statements()
-    confined.audit = SimpleNamespace(verdict=lambda _: SimpleNamespace(fault=None))  # type: ignore[assignment]
+    confined.audit = SimpleNamespace(verdict=lambda _: Verdict(None))  # type: ignore[assignment]
     try:
         prepared = confined.prepared(attempt.build(IDS))
     except UnscopedStatement:

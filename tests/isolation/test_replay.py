@@ -22,7 +22,6 @@ from todoservice import (
     Id,
     Line,
     NotFound,
-    Plugin,
     Queries,
     Settings,
     create_app,
@@ -31,6 +30,7 @@ from todoservice import (
     uuid7,
 )  # fmt: skip
 from todoservice.migrations import runner
+from todoservice.plugins.host import Host
 from todoservice.testing.replay import differences, operations
 
 TABLES = ("users", "todos", "boxes", "boxes_items")
@@ -120,7 +120,8 @@ def feature(package: Path, boxes: APIRouter) -> ModuleType:
 def owner_url(server_url: str, template: str, package: Path) -> Iterator[str]:
     """Return the owner's URL of a database with boxes."""
     with database(server_url, str(make_url(template).database)) as url:
-        runner.upgrade(make_url(url), [Plugin("todos", todoservice_todos), Plugin("boxes", feature(package, router))])
+        modules = [todoservice_todos, feature(package, router)]
+        runner.upgrade(make_url(url), Host.load(Settings.load(), modules, serving=False).plugins)
         yield url
 
 

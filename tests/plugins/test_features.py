@@ -272,14 +272,29 @@ def test_two_queries_of_one_name_are_a_fault() -> None:
     """By its name another plugin asks for it, and a cursor belongs to it."""
 
     class One(Queries):
-        page = sa.select(sa.literal(1))
+        page = sa.select(sa.literal(1).label("n"))
 
     class Two(Queries):
-        page = sa.select(sa.literal(2))
+        page = sa.select(sa.literal(2).label("n"))
 
     assert lines(module(todoservice_queries=[One, Two])) == [
         "P308 notes.page: two statements have this name: rename one of them"
     ]
+
+
+def test_a_query_that_cannot_be_prepared_is_a_fault() -> None:
+    """Whatever is raised by what an author wrote, in whosever code."""
+
+    class Odd(sa.Select[Any]):
+        inherit_cache = False
+
+        def options(self, *_options: Any) -> Any:
+            raise KeyError("oops")
+
+    class OddQueries(Queries):
+        odd = Odd(sa.literal(1).label("n"))
+
+    assert lines(module(todoservice_queries=OddQueries)) == ["P308 notes.odd: cannot be prepared: KeyError: 'oops'"]
 
 
 class Size(IntEnum):

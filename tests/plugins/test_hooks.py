@@ -79,7 +79,7 @@ def test_a_wrapper_is_a_fault() -> None:
 
 def test_a_hook_has_its_own_name() -> None:
     """Migrations read a plugin's models by it."""
-    assert fault(marked("models", list, specname=MODELS)) == (
+    assert fault(marked("models", lambda: [Public], specname=MODELS)) == (
         "P203 models has another name than its hook: name it todoservice_models, and write @hookimpl"
     )
 

@@ -134,7 +134,7 @@ ORM: Final = [
         sql("SELECT * FROM todoservice.boxes_links", planted=DDL["links"]),
         Holds(check.models_without_owner_are_refused),
     )),
-    Leak(13, "text with OR beside the filter", "SAR", (
+    Leak(13, "text with OR beside the filter", "AR", (
         Orm(lambda _: select(Todo.title).where(text("1=1 OR true"))),
         sql(f"SELECT title FROM {T} WHERE 1=1 OR true AND user_id = {MINE}"),
         sql(f"SELECT title FROM {T} WHERE user_id = {MINE} OR title LIKE 'their%%'"),
@@ -158,7 +158,7 @@ CORE: Final = [
         Orm(lambda _: select(Box.name, (other := ITEMS.alias("x")).c.label).select_from(Box).join(other, sa.true())),
     )),
     Leak(17, "text of one's own", "AR", (sql(f"SELECT * FROM {T}"), sql(f"TABLE {T}"), sql(f'SELECT * FROM ONLY {T}'))),
-    Leak(18, "text that is read into a class", "SAR", (
+    Leak(18, "text that is read into a class", "AR", (
         Orm(lambda _: select(Todo).from_statement(text(f"SELECT * FROM {T}"))),
         Orm(lambda _: text(f"SELECT id, title FROM {T}").columns(id=sa.Uuid(), title=sa.String())),
     )),

@@ -115,7 +115,7 @@ def outcomes_of(feature: Path, server_url: str, *arguments: str) -> tuple[dict[s
     """Run the feature's own tests as its author does, and return the outcome of each, and what pytest printed."""
     path = os.pathsep.join([str(feature), os.environ.get("PYTHONPATH", "")])
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rA", "-p", "todoservice.testing.plugin", *arguments],
+        [sys.executable, "-m", "pytest", "-rA", *arguments],
         cwd=feature, env=os.environ | {"PYTHONPATH": path, "TODOSERVICE_TEST_DATABASE_URL": server_url},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

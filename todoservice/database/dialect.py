@@ -186,6 +186,24 @@ class Cursor(psycopg2.extensions.cursor):
     copy_from = copy_to = copy_expert
 
 
+def exact(value: Any) -> Any:
+    """Return a text or a number of a subclass as the plain one that it is, and a list of such; all else as it is."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    for plain, made in _EXACTLY.items():
+        if isinstance(value, plain):
+            return made(value)
+    return [exact(item) for item in value] if kind is list else value
+
+
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+_EXACTLY: Final[Mapping[type[Any], Callable[[Any], Any]]] = {
+    str: str.__str__, int: int.__int__, float: float.__float__,
+}  # fmt: skip
+"""The types' own methods, whatever a subclass makes of them."""
+
+
 class AsyncPsycopg2Dialect(PGDialect_psycopg2):
     """SQLAlchemy's psycopg2 dialect, waiting on the event loop. A new connection asks the server nothing."""
 
@@ -221,6 +239,15 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
                 f"{seconds:g} s of {doing}: check the host and port in the database URL, and the firewalls between"
             )
             raise psycopg2.OperationalError(msg) from None
+
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Execute, with every text and number bound as just that: a member of a StrEnum as its value.
+
+        The audit takes exact types only, for a subclass may say for itself what SQL it is.
+        """
+        if type(parameters) is dict:
+            parameters = {name: exact(value) for name, value in parameters.items()}
+        super().do_execute(cursor, statement, parameters, context)  # type: ignore[no-untyped-call]
 
     def get_isolation_level_values(self, dbapi_connection: Any) -> tuple[IsolationLevel, ...]:  # noqa: ARG002
         """Return what may be chosen. Another level would cost statements, and stay behind in a pooler's session."""

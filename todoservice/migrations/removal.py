@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -10,13 +11,12 @@ from todoservice.database.security import quoted, run
 from todoservice.migrations import VERSION_TABLE, owner, transaction, version_tables
 from todoservice.migrations.transaction import MigrationError
 from todoservice.models import SCHEMA
-from todoservice.plugins import Code, Fault
 
-_TABLES = sa.text(
-    "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-    " WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') ORDER BY c.relname"
+_TABLES: Final = (
+    "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"  # noqa: S608 - constants only
+    f" WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p') ORDER BY c.relname"
 )
-_REFERRING = sa.text(
+_REFERRING: Final = sa.text(
     "SELECT DISTINCT format('%I.%I', r.relnamespace::regnamespace, r.relname) FROM pg_catalog.pg_constraint AS k"
     " JOIN pg_catalog.pg_class AS r ON r.oid = k.conrelid JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid"
     " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
@@ -24,7 +24,7 @@ _REFERRING = sa.text(
     "SELECT o.oid FROM pg_catalog.pg_class AS o WHERE o.relnamespace = n.oid AND o.relname = ANY(:tables)) ORDER BY 1"
 )
 
-_DEPENDENT_OBJECTS = "2BP01"
+_DEPENDENT_OBJECTS: Final = "2BP01"
 
 
 @dataclass(frozen=True)
@@ -37,23 +37,11 @@ class Others:
     """The tables that these declare."""
 
 
-def leftovers(connection: sa.Connection, names: Collection[str]) -> list[Fault]:
-    """Return a warning for each plugin that has a version table and is not among the installed `names`."""
-    gone = {table.removesuffix(VERSION_TABLE) for table in version_tables(connection)} - {*names, "todoservice"}
-    return [_leftover(name) for name in sorted(gone)]
-
-
-def _leftover(name: str) -> Fault:
-    message = f"it is not installed, and its tables are still in the database, {name}{VERSION_TABLE} among them"
-    hint = f"install it again, or remove them with `todoservice db drop {name}`"
-    return Fault(Code.LEFTOVER, message, hint, name)
-
-
 def remains(connection: sa.Connection, name: str, others: Others) -> list[str]:
     """Return the plugin's tables in the database, by their names; its version table last."""
     left = {table.removesuffix(VERSION_TABLE) for table in version_tables(connection)}
     names = {*others.names, *left, name, "todoservice", "users"}
-    found = list(connection.execute(_TABLES, {"schema": SCHEMA}).scalars())
+    found = list(connection.exec_driver_sql(_TABLES, execution_options={"no_parameters": True}).scalars())
     tables = [table for table in found if owner(table, names) == name and table not in others.tables]
     return tables + [name + VERSION_TABLE] * (name in left)
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from todoservice import migrations
 from todoservice.database.embedded import EmbeddedUnavailable
 from todoservice.database.source import Source
-from todoservice.migrations import removal, transaction
+from todoservice.migrations import transaction
 from todoservice.migrations.transaction import MigrationError
 from todoservice.plugins.discovery import Found
 from todoservice.plugins.faults import Fault
@@ -96,10 +96,8 @@ def look(settings: Settings) -> Listing:
     try:
         source = Source(settings)
         with source.held(), transaction.connected(source.migration_url) as connection:
-            revisions = migrations.status(connection, host.plugins)
-            return Listing(
-                host, {r.plugin: r.current for r in revisions}, removal.leftovers(connection, host.installed)
-            )
+            current = {found.plugin: found.current for found in migrations.status(connection, host.plugins)}
+            return Listing(host, current, migrations.leftovers(migrations.version_tables(connection), host.installed))
     except (StartupError, EmbeddedUnavailable, MigrationError) as error:
         return Listing(host, {}, unasked=str(error))
     except DBAPIError as error:

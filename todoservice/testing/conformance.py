@@ -154,11 +154,11 @@ class Conformance:
     def _prefix(self) -> str:
         return f"/api/v1/{self.plugin}"
 
-    def _feature(self, ordered: list[Plugin]) -> Feature:
-        for feature in Host.load(Settings.load(), ordered, serving=False).accept().features:
+    def _feature(self, installed: list[Plugin]) -> Feature:
+        for feature in Host.load(Settings.load(), installed, serving=False).features:
             if feature.plugin.name == self.plugin:
                 return feature
-        names = ", ".join(plugin.name for plugin in ordered)
+        names = ", ".join(plugin.name for plugin in installed)
         msg = f"no plugin {self.plugin!r} is installed: there are {names}"
         raise AssertionError(msg)
 

@@ -28,8 +28,8 @@ def todoservice_plugins() -> Any:
 @pytest.fixture(scope="session")
 def todoservice_installed(todoservice_plugins: Any) -> "list[Plugin]":
     """Return the app's plugins, in start order."""
+    from todoservice import Settings  # noqa: PLC0415
     from todoservice.plugins.host import Host  # noqa: PLC0415
-    from todoservice.settings import Settings  # noqa: PLC0415
 
     return Host.load(Settings.load(), todoservice_plugins, serving=False).accept().plugins
 

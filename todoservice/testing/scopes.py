@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi.testclient import TestClient
 from sqlalchemy import Row
 
-from todoservice.scope import Scope
+from todoservice.scope import Rows, Scope
 
 Result = TypeVar("Result")
 
@@ -40,10 +40,10 @@ class TestScope:
         """Return the first row, or None."""
         return self.run(lambda scope: scope.first(statement, **params))
 
-    def all(self, statement: Any, /, **params: Any) -> Sequence[Row[Any]]:
-        """Return all rows."""
-        return self.run(lambda scope: scope.all(statement, **params))
+    def all(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> Sequence[Row[Any]]:
+        """Return all rows. `rows` are inserted, as by the scope's own `all`."""
+        return self.run(lambda scope: scope.all(statement, rows, **params))
 
-    def execute(self, statement: Any, /, **params: Any) -> int:
-        """Run the statement and return how many rows it selected or changed."""
-        return self.run(lambda scope: scope.execute(statement, **params))
+    def execute(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> int:
+        """Run the statement and return how many rows it selected or changed. `rows` as in `all`."""
+        return self.run(lambda scope: scope.execute(statement, rows, **params))
