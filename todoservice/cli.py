@@ -14,9 +14,7 @@ import todoservice
 if TYPE_CHECKING:
     from todoservice.database.source import Source
     from todoservice.migrations import Revision
-    from todoservice.plugins import Fault, Plugin
-    from todoservice.plugins.host import Host
-    from todoservice.settings import Settings
+    from todoservice.plugins import Plugin
 
 # What a command needs is imported by the command, so that --help answers at once.
 
@@ -54,13 +52,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "check",
+        help="look for what weakens isolation",
+        description="Look at the database of NEON_DATABASE_URL, with the role that the service has, and at every query "
+        "that the installed plugins declare, and tell what weakens isolation and what mends it. Changes nothing. "
+        "Exits with 1 where there is anything to mend.",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object instead of lines")
+    parser.set_defaults(run=_check)
+
+
 def _add_plugins(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "plugins",
-        help="list the installed plugins, and what is wrong with them",
+        help="list the installed plugins, and what is wrong with them; write a new one",
         description="List the installed plugins: those in use, those that are blocked and those that are broken, with "
         "what is wrong and what to do. Asks the database how far each is, where it can be reached. Exits with 1 where "
-        "anything is wrong.",
+        "a plugin or the choice of plugins is at fault.",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object instead of a table")
     parser.set_defaults(run=_plugins)
@@ -74,18 +84,6 @@ def _add_plugins(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     new.add_argument("name", metavar="NAME", help="the feature's name, in the plural: its table's and its URL's too")
     new.add_argument("--into", metavar="FOLDER", type=Path, default=Path(), help="the folder to write it into")
     new.set_defaults(run=_new)
-
-
-def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "check",
-        help="look for what weakens isolation",
-        description="Look at the database of NEON_DATABASE_URL, with the role that the service has, and at every query "
-        "that the installed plugins declare, and tell what weakens isolation and what mends it. Changes nothing. "
-        "Exits with 1 where there is anything to mend.",
-    )
-    parser.add_argument("--json", action="store_true", help="print a JSON object instead of lines")
-    parser.set_defaults(run=_check)
 
 
 def _add_upgrade(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -229,39 +227,13 @@ def _revision(given: argparse.Namespace) -> int:
 
 def _plugins(given: argparse.Namespace) -> int:
     from todoservice.plugins import listing  # noqa: PLC0415
-    from todoservice.plugins.host import Host  # noqa: PLC0415
     from todoservice.settings import Settings  # noqa: PLC0415
 
-    settings = Settings.load()
-    host = Host.load(settings)
-    entries = listing.listing(host)
-    current, leftovers = _live(settings, host)
-    warnings = [*host.warnings, *leftovers]
-    if given.json:
-        found = {
-            "plugins": [entry | {"current": current.get(entry["name"])} for entry in entries],
-            "faults": [fault.as_json() for fault in host.faults if not fault.plugin],
-            "warnings": [fault.as_json() for fault in warnings],
-        }
-        print(json.dumps(found, indent=2))
-    else:
-        print("\n".join([listing.table(entries, current), *map(str, (*host.faults, *warnings))]))
-    return int(bool(host.faults))
-
-
-def _live(settings: "Settings", host: "Host") -> tuple[dict[str, str | None], list["Fault"]]:
-    """Return the revisions that the database is at, and what is left in it; nothing where it cannot be asked."""
-    from todoservice import migrations  # noqa: PLC0415
-    from todoservice.database.source import Source  # noqa: PLC0415
-    from todoservice.migrations import removal, transaction  # noqa: PLC0415
-
-    try:
-        with _held(Source(settings)) as source, transaction.connected(source.migration_url) as connection:
-            revisions = migrations.status(connection, host.plugins)
-            return {r.plugin: r.current for r in revisions}, removal.leftovers(connection, host.installed)
-    except SystemExit as error:
-        print(f"The database was not asked: {error}", file=sys.stderr)
-        return {}, []
+    found = listing.look(Settings.load())
+    print(json.dumps(found.as_json(), indent=2) if given.json else found)
+    if found.unasked:
+        print(f"The database was not asked: {found.unasked}", file=sys.stderr)
+    return int(not found.ok)
 
 
 def _drop(given: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ Looking at the database before the first user is served, each as it stands, with
 
 - `migrations.VERSION_TABLES`: which version tables there are;
 - `History.version_query` of the host and of each plugin, joined by UNION ALL: how far the database is;
-- `removal.TABLES`: which tables a plugin left that is no longer installed, where there is one;
 - `security.STATE`: policies, grants and the role, out of the catalogue.
 
 Before each statement of a user, in its message (`Scope._prefix`, `Readiness.verify`): `set_config` of the user, of the
@@ -20,7 +19,6 @@ from typing import Any
 from todoservice import migrations
 from todoservice.confinement import UnscopedStatement
 from todoservice.database import security
-from todoservice.migrations import removal
 
 
 class HostDoor:
@@ -28,7 +26,7 @@ class HostDoor:
 
     def __init__(self, histories: Iterable[migrations.History]) -> None:
         """Take the histories whose version tables may be read."""
-        self.texts = frozenset({migrations.VERSION_TABLES, removal.TABLES, security.STATE})
+        self.texts = frozenset({migrations.VERSION_TABLES, security.STATE})
         self.versions = frozenset(history.version_query for history in histories)
 
     def __call__(self, text: Any, parameters: Any) -> None:

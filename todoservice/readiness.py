@@ -1,7 +1,7 @@
 """What has to be so before the first statement is served: the schema is current, and users are kept apart."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection
 
@@ -10,7 +10,6 @@ from todoservice.database import security
 from todoservice.database.client import NotReady
 from todoservice.database.source import Source
 from todoservice.door import HostDoor
-from todoservice.migrations import removal
 from todoservice.plugins import Plugin
 from todoservice.problems import ServiceUnavailable
 from todoservice.settings import Settings
@@ -44,17 +43,16 @@ class Readiness:
 
         Raises NotReady where the database cannot be served from.
         """
-        migrations.verify(connection, self._plugins)
-        self._tell_leftovers(connection)
+        self._tell_leftovers(migrations.verify(connection, self._plugins))
         isolation = security.inspect(connection, migrations.owners(migrations.histories(self._plugins)))
         if isolation.faults:
             self._tell(isolation)
         return f"SELECT set_config('role',{security.literal(isolation.role)},true);" if isolation.role else ""
 
-    def _tell_leftovers(self, connection: Connection) -> None:
+    def _tell_leftovers(self, tables: Iterable[str]) -> None:
         if not self._looked:
             self._looked = True
-            for fault in removal.leftovers(connection, self._installed):
+            for fault in migrations.leftovers(tables, self._installed):
                 logger.warning("%s", fault)
 
     def _tell(self, isolation: security.Isolation) -> None:

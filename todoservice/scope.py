@@ -17,7 +17,7 @@ from todoservice.database.client import Database, Transaction
 from todoservice.identity import USER_ID
 from todoservice.models import SCHEMA
 from todoservice.pagination import PageRequest, cursor
-from todoservice.problems import MissingUserContext, NotFound
+from todoservice.problems import NotFound
 from todoservice.rows import PER_MESSAGE
 from todoservice.statements import Prepared, Statements, page_size
 
@@ -275,7 +275,7 @@ def _page_json(prepared: Prepared) -> Executable:
 async def _current_scope(request: Request) -> Scope:
     """Return the scope of the user whom the identity provider found: it is asked before every handler of a feature."""
     if USER_ID not in request.scope:
-        raise MissingUserContext
+        raise request.app.state.host.provider.problems[0]
     status = request.scope["route"].status_code or 200
     return Scope(request.app.state.data, request.scope[USER_ID], status=status, feature=request.scope.get(FEATURE, ""))
 

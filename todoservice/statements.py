@@ -256,6 +256,8 @@ class Statements:
                     self._declare(statement, f"{feature}.{name}")
                 except UnscopedStatement as error:
                     faults.append(str(error))
+                except Exception as error:  # noqa: BLE001 - what an author wrote may fail in anybody's code
+                    faults.append(f"{feature}.{name}: cannot be prepared: {type(error).__name__}: {error}")
         return faults
 
     def _declare(self, statement: Any, name: str) -> None:

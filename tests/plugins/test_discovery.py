@@ -179,8 +179,8 @@ def test_a_requirement_starts_first(site: Site) -> None:
         *(
             (
                 name,
-                f"{name!r} is not lower-case letters and digits, in words joined by single underscores: "
-                "give its entry point another of at most 39 characters",
+                f"{name!r} is not lower-case letters and digits, at most 39, in words joined by single underscores: "
+                "give its entry point another",
             )
             for name in ("Notes", "no-tes", "", "1notes", "no__tes", "notes_", "n" * 40, "nötes")
         ),

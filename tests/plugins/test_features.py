@@ -144,10 +144,10 @@ def test_a_shared_table_is_no_fault() -> None:
 def test_a_table_is_one_plugins() -> None:
     """The fault is the second one's."""
     one, two = (module(name, todoservice_models=[Public]) for name in ("notes", "notes_shared"))
-    assert (
+    assert faults(one, two) == [
         "P302 notes_shared (module notes_shared): Public has the table notes_shared, which notes (module notes) "
-        in (faults(one, two)[0])
-    )
+        "has too: rename one of them"
+    ]
 
 
 def test_a_foreign_key_begins_with_the_owner() -> None:
@@ -200,9 +200,9 @@ def test_a_module_with_models_is_a_package(site: Site) -> None:
 def test_two_last_migrations_are_a_fault(site: Site) -> None:
     """Nobody knows which to run."""
     files = {f"migrations/{name}.py": REVISION.format(name) for name in ("0001_a", "0001_b")}
-    site.install("todoservice-twice", name="notes", source=MODEL, files=files)
+    site.install("todoservice-pad", name="notes", source=MODEL, files=files)
     assert list(map(str, found().faults)) == [
-        "P305 notes (todoservice-twice 0.3): 0001_a.py and 0001_b.py are both last: "
+        "P305 notes (todoservice-pad 0.3): 0001_a.py and 0001_b.py are both last: "
         "set the down_revision of one to the revision of the other"
     ]
 
@@ -272,14 +272,29 @@ def test_two_queries_of_one_name_are_a_fault() -> None:
     """By its name another plugin asks for it, and a cursor belongs to it."""
 
     class One(Queries):
-        page = sa.select(sa.literal(1))
+        page = sa.select(sa.literal(1).label("n"))
 
     class Two(Queries):
-        page = sa.select(sa.literal(2))
+        page = sa.select(sa.literal(2).label("n"))
 
     assert lines(module(todoservice_queries=[One, Two])) == [
         "P308 notes.page: two statements have this name: rename one of them"
     ]
+
+
+def test_a_query_that_cannot_be_prepared_is_a_fault() -> None:
+    """Whatever is raised by what an author wrote, in whosever code."""
+
+    class Odd(sa.Select[Any]):
+        inherit_cache = False
+
+        def options(self, *_options: Any) -> Any:
+            raise KeyError("oops")
+
+    class OddQueries(Queries):
+        odd = Odd(sa.literal(1).label("n"))
+
+    assert lines(module(todoservice_queries=OddQueries)) == ["P308 notes.odd: cannot be prepared: KeyError: 'oops'"]
 
 
 class Size(IntEnum):

@@ -77,10 +77,11 @@ def test_a_wrapper_is_a_fault() -> None:
     )
 
 
-def test_a_hook_may_be_implemented_under_another_name() -> None:
-    """As pluggy lets one name it."""
-    made = marked("models", lambda: 3, specname=MODELS)
-    assert fault(made) == "P206 todoservice_models returned 3: return a list of table classes"
+def test_a_hook_has_its_own_name() -> None:
+    """Migrations read a plugin's models by it."""
+    assert fault(marked("models", lambda: [Public], specname=MODELS)) == (
+        "P203 models has another name than its hook: name it todoservice_models, and write @hookimpl"
+    )
 
 
 def test_an_argument_that_the_hook_does_not_give_is_a_fault() -> None:

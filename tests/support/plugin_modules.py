@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import invalidate_caches
+from itertools import count
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -14,6 +15,63 @@ import pytest
 from todoservice import Plugin, Settings, hookimpl
 from todoservice.models import metadata
 from todoservice.plugins.host import Host
+
+FEATURE = """
+from datetime import datetime
+from fastapi import APIRouter
+from sqlalchemy import insert, select
+from sqlmodel import Field
+from todoservice import CurrentScope, Owned, Queries, hookimpl
+
+class {model}(Owned, table=True):
+    __tablename__ = "{name}"
+    text: str = Field(max_length=100)
+
+Row = {model}
+
+class Rows(Queries):
+    create = insert(Row).returning(Row)
+    rows = select(Row)
+
+router = APIRouter()
+
+@router.post("", status_code=201)
+async def create_{name}(text: str, scope: CurrentScope) -> str:
+    return (await scope.one(Rows.create, text=text)).text
+
+@router.get("")
+async def list_{name}(scope: CurrentScope, of: str = "{name}") -> list[str]:
+    return [row.text for row in await scope.all(f"{{of}}.rows")]
+
+@hookimpl
+def todoservice_models(): return [Row]
+
+@hookimpl
+def todoservice_queries(): return Rows
+
+@hookimpl
+def todoservice_router(): return router
+"""
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001_{name}"
+down_revision = None
+
+def upgrade():
+    op.create_table(
+        "{name}", sa.Column("user_id", sa.Uuid(), primary_key=True), sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("text", sa.String(100), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["todoservice.users.id"], ondelete="CASCADE"), schema="todoservice",
+    )
+
+def downgrade():
+    op.drop_table("{name}", schema="todoservice")
+"""
+
+_numbers = count()
+"""SQLAlchemy wants no two classes of one name in one module, though the module is another test's."""
 
 
 def module(name: str = "notes", **hooks: Any) -> ModuleType:
@@ -103,3 +161,15 @@ def faults(*given: ModuleType | Plugin) -> list[str]:
 def found(**settings: Any) -> Host:
     """Return the host of the installed plugins, with these settings."""
     return Host.load(Settings.load(settings))
+
+
+def install(site: Site, name: str, *requires: str, source: str = FEATURE) -> None:
+    """Install a good feature of this name, with a table, or another one."""
+    files = {"migrations/0001.py": MIGRATION.format(name=name)}
+    site.install(
+        f"{name}-of-a-stranger",
+        name=name,
+        source=source.format(name=name, model=f"Row{next(_numbers)}"),
+        files=files,
+        requires=requires,
+    )

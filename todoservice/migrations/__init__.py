@@ -6,7 +6,7 @@ Each plugin has a history of its own: revision files in `<package>/migrations`, 
 import ast
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -258,6 +258,18 @@ def version_tables(connection: sa.Connection) -> frozenset[str]:
     return frozenset(_ask(connection, VERSION_TABLES).scalars())
 
 
+def leftovers(tables: Iterable[str], installed: Collection[str]) -> list[Fault]:
+    """Return a warning for each plugin that has a version table among `tables` and is not `installed`."""
+    gone = {table.removesuffix(VERSION_TABLE) for table in tables} - {*installed, "todoservice"}
+    return [_leftover(name) for name in sorted(gone)]
+
+
+def _leftover(name: str) -> Fault:
+    message = f"it is not installed, and its tables are still in the database, {name}{VERSION_TABLE} among them"
+    hint = f"install it again, or remove them with `todoservice db drop {name}`"
+    return Fault(Code.LEFTOVER, message, hint, name)
+
+
 def status(connection: sa.Connection, plugins: Iterable[Plugin]) -> list[Revision]:
     """Ask the database, in two statements at most, how far the host and each plugin are.
 
@@ -266,9 +278,9 @@ def status(connection: sa.Connection, plugins: Iterable[Plugin]) -> list[Revisio
     return states(connection, histories(plugins))
 
 
-def states(connection: sa.Connection, of: Sequence[History]) -> list[Revision]:
-    """As `status`, for histories."""
-    existing = version_tables(connection)
+def states(connection: sa.Connection, of: Sequence[History], existing: Collection[str] | None = None) -> list[Revision]:
+    """As `status`, for histories. `existing` are the database's version tables, where these are known."""
+    existing = version_tables(connection) if existing is None else existing
     current: dict[str, str] = {}
     queries = [history.version_query for history in of if history.version_table in existing]
     if queries:
@@ -281,14 +293,15 @@ def _ask(connection: sa.Connection, text: str) -> sa.CursorResult[Any]:
     return connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
-def verify(connection: sa.Connection, plugins: Iterable[Plugin]) -> None:
-    """See that every migration was run.
+def verify(connection: sa.Connection, plugins: Iterable[Plugin]) -> frozenset[str]:
+    """See that every migration was run, and return the names of the version tables that there are.
 
     A database that is ahead is let pass with a warning: during a rolling deploy the older workers meet it.
     Raises SchemaBehind.
     """
     try:
-        found = status(connection, plugins)
+        existing = version_tables(connection)
+        found = states(connection, histories(plugins), existing)
     except PluginError as error:
         raise SchemaBehind(str(error)) from error
     except ProgrammingError as error:
@@ -301,6 +314,7 @@ def verify(connection: sa.Connection, plugins: Iterable[Plugin]) -> None:
     if behind := "; ".join(_behind(found)):
         msg = f"the schema is behind: {behind}: run `todoservice db upgrade`"
         raise SchemaBehind(msg)
+    return existing
 
 
 def _behind(revisions: Iterable[Revision]) -> Iterator[str]:

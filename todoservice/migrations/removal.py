@@ -5,24 +5,26 @@ from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from todoservice.database.security import quoted, run
 from todoservice.migrations import VERSION_TABLE, owner, transaction, version_tables
 from todoservice.migrations.transaction import MigrationError
 from todoservice.models import SCHEMA
-from todoservice.plugins import Code, Fault
 
-TABLES: Final = (
+_TABLES: Final = (
     "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"  # noqa: S608 - constants only
     f" WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p') ORDER BY c.relname"
 )
-"""All tables of the schema, whosever they are."""
-_REFERRING = sa.text(
-    "SELECT DISTINCT k.conrelid::regclass::text FROM pg_catalog.pg_constraint AS k"
-    " JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+_REFERRING: Final = sa.text(
+    "SELECT DISTINCT format('%I.%I', r.relnamespace::regnamespace, r.relname) FROM pg_catalog.pg_constraint AS k"
+    " JOIN pg_catalog.pg_class AS r ON r.oid = k.conrelid JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
     " WHERE k.contype = 'f' AND n.nspname = :schema AND c.relname = ANY(:tables) AND k.conrelid NOT IN ("
     "SELECT o.oid FROM pg_catalog.pg_class AS o WHERE o.relnamespace = n.oid AND o.relname = ANY(:tables)) ORDER BY 1"
 )
+
+_DEPENDENT_OBJECTS: Final = "2BP01"
 
 
 @dataclass(frozen=True)
@@ -35,23 +37,11 @@ class Others:
     """The tables that these declare."""
 
 
-def leftovers(connection: sa.Connection, names: Collection[str]) -> list[Fault]:
-    """Return a warning for each plugin that has a version table and is not among the installed `names`."""
-    gone = {table.removesuffix(VERSION_TABLE) for table in version_tables(connection)} - {*names, "todoservice"}
-    return [_leftover(name, remains(connection, name, Others(names, ()))) for name in sorted(gone)]
-
-
-def _leftover(name: str, tables: Iterable[str]) -> Fault:
-    message = f"it is not installed, and left {', '.join(tables)} in the database"
-    hint = f"install it again, or remove what it left with `todoservice db drop {name}`"
-    return Fault(Code.LEFTOVER, message, hint, name)
-
-
 def remains(connection: sa.Connection, name: str, others: Others) -> list[str]:
     """Return the plugin's tables in the database, by their names; its version table last."""
     left = {table.removesuffix(VERSION_TABLE) for table in version_tables(connection)}
     names = {*others.names, *left, name, "todoservice", "users"}
-    found = list(connection.exec_driver_sql(TABLES, execution_options={"no_parameters": True}).scalars())
+    found = list(connection.exec_driver_sql(_TABLES, execution_options={"no_parameters": True}).scalars())
     tables = [table for table in found if owner(table, names) == name and table not in others.tables]
     return tables + [name + VERSION_TABLE] * (name in left)
 
@@ -73,5 +63,16 @@ def drop(connection: sa.Connection, name: str, others: Others) -> list[str]:
                 "drop the plugins that these belong to first"
             )
             raise MigrationError(msg)
-        run(connection, f"DROP TABLE {', '.join(f'{SCHEMA}.{quoted(table)}' for table in tables)}")
+        _drop(connection, name, tables)
     return tables
+
+
+def _drop(connection: sa.Connection, name: str, tables: Iterable[str]) -> None:
+    try:
+        run(connection, f"DROP TABLE {', '.join(f'{SCHEMA}.{quoted(table)}' for table in tables)}")
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != _DEPENDENT_OBJECTS:
+            raise
+        detail = str(error.orig.diag.message_detail).splitlines()[0]  # type: ignore[union-attr]
+        msg = f"{name} is not dropped: {detail}: drop that first"
+        raise MigrationError(msg) from error

@@ -109,23 +109,21 @@ def _with_names_looked_at(found: Sequence[Found], mend: str) -> list[Found]:
     return [_with_name_looked_at(one, claims[one.name], mend) for one in found]
 
 
-def name_fault(name: str) -> str | None:
-    """Return what keeps this from being a plugin's name, or None."""
-    if name in RESERVED:
-        return f"the name {name!r} is reserved"
-    if not _NAME.fullmatch(name):
-        return f"the name {name!r} is not lower-case letters and digits, in words joined by single underscores"
-    return None
-
-
 def _with_name_looked_at(found: Found, claims: Sequence[str], mend: str) -> Found:
     if len(claims) > 1:
         message = f"{' and '.join(claims)} both claim this name"
         found = replace(found, faults=(Fault(Code.TWICE, message, mend, found.name),))
-    if fault := name_fault(found.name):
-        limit = "" if found.name in RESERVED else " of at most 39 characters"
-        found = found.with_fault(Code.NAME, fault, f"give its entry point another{limit}")
-    return found
+    fault = name_fault(found.name)
+    return found.with_fault(Code.NAME, fault, "give its entry point another") if fault else found
+
+
+def name_fault(name: str) -> str | None:
+    """Return what keeps this from being a plugin's name, or None."""
+    if name in RESERVED:
+        return f"the name {name!r} is reserved"
+    if _NAME.fullmatch(name):
+        return None
+    return f"the name {name!r} is not lower-case letters and digits, at most 39, in words joined by single underscores"
 
 
 def _with_modules_looked_at(found: Sequence[Found]) -> list[Found]:

@@ -159,17 +159,19 @@ def _implementation_faults(module: ModuleType, manager: pluggy.PluginManager) ->
     for name in sorted(functions.keys() & set(HOOKS) - options.keys()):
         yield name, Code.UNMARKED, f"{name} is not marked", "write @hookimpl above it"
     for name in sorted(options):
-        hook = options[name].get("specname") or name
-        if hook not in HOOKS:
-            yield name, Code.UNKNOWN_HOOK, f"{hook} is no hook", did_you_mean(hook, HOOKS, "hooks")
+        hook = options[name].get("specname")
+        if hook is not None and hook != name:
+            yield name, Code.UNMARKED, f"{name} has another name than its hook", f"name it {hook}, and write @hookimpl"
+        elif name not in HOOKS:
+            yield name, Code.UNKNOWN_HOOK, f"{name} is no hook", did_you_mean(name, HOOKS, "hooks")
         elif options[name].get("wrapper") or options[name].get("hookwrapper"):
             yield name, Code.UNMARKED, f"{name} is a wrapper, and nobody's hook is another's to wrap", "write @hookimpl"
         else:
-            yield from _argument_faults(name, hook, functions[name])
+            yield from _argument_faults(name, functions[name])
 
 
-def _argument_faults(name: str, hook: str, function: Callable[..., Any]) -> Iterator[tuple[str, Code, str, str]]:
-    gives = tuple(inspect.signature(getattr(hookspecs, hook)).parameters)
+def _argument_faults(name: str, function: Callable[..., Any]) -> Iterator[tuple[str, Code, str, str]]:
+    gives = tuple(inspect.signature(getattr(hookspecs, name)).parameters)
     given = ", ".join(gives) or "none"
     for argument in inspect.signature(function).parameters.values():
         if argument.name not in gives:

@@ -1,17 +1,23 @@
 """The plugins of an app as data, for `todoservice plugins` and `GET /-/plugins`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Response
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import JSONResponse
 
-from todoservice.migrations import History
+from todoservice import migrations
+from todoservice.database.embedded import EmbeddedUnavailable
+from todoservice.database.source import Source
+from todoservice.migrations import transaction
+from todoservice.migrations.transaction import MigrationError
 from todoservice.plugins.discovery import Found
-from todoservice.plugins.faults import PluginError
+from todoservice.plugins.faults import Fault
 from todoservice.plugins.host import Host
-from todoservice.plugins.plugin import Plugin
 from todoservice.plugins.routes import routes
+from todoservice.settings import Settings, StartupError
 
 
 def listing(host: Host) -> list[dict[str, Any]]:
@@ -25,40 +31,77 @@ def listing(host: Host) -> list[dict[str, Any]]:
 
 
 def _entry(host: Host, found: Found) -> dict[str, Any]:
-    feature = host.feature(found)
+    feature, state = host.feature(found), host.state(found)
     distribution, _, version = found.origin.rpartition(" ")
     by_hand = found.origin.startswith("module ")
     return {
         "name": found.name,
         "distribution": None if by_hand else distribution,
         "version": None if by_hand else version,
-        "state": host.state(found),
+        "state": state,
         "blocked_by": found.blocked or None,
         "faults": [fault.as_json() for fault in host.faults_of(found)],
         "hooks": list(feature.hooks) if feature else [],
         "tables": feature.tables if feature else [],
         "routes": routes(feature.plugin, feature.router) if feature else [],
-        "revision": _head(found.plugin) if feature else None,
+        "revision": migrations.History.of(found.plugin).head if found.plugin and state == "active" else None,
     }
 
 
-def _head(plugin: Plugin | None) -> str | None:
+@dataclass(frozen=True)
+class Listing:
+    """The installed plugins, what is wrong with them, and how far their tables are."""
+
+    host: Host
+    current: Mapping[str, str | None]
+    """The revisions that the database is at, where it could be asked."""
+    leftovers: Sequence[Fault] = ()
+    unasked: str = ""
+    """Why the database was not asked, where it was not."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of them can be used."""
+        return not self.host.faults
+
+    @property
+    def warnings(self) -> Sequence[Fault]:
+        """What is not as it should be, and keeps nothing from working."""
+        return (*self.host.warnings, *self.leftovers)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return `plugins`, each as `listing` has it and with the revision `current`; `faults` of none; `warnings`."""
+        return {
+            "plugins": [entry | {"current": self.current.get(entry["name"])} for entry in listing(self.host)],
+            "faults": [fault.as_json() for fault in self.host.faults if not fault.plugin],
+            "warnings": [fault.as_json() for fault in self.warnings],
+        }
+
+    def __str__(self) -> str:
+        """Tell each in a row of a table, and below what is wrong."""
+        rows = [("NAME", "DISTRIBUTION", "STATE", "ROUTES", "TABLES", "REVISION", "DATABASE")]
+        for entry in listing(self.host):
+            numbers = (str(len(entry["routes"])), str(len(entry["tables"])))
+            revisions = (entry["revision"] or "-", self.current.get(entry["name"]) or "-")
+            origin = f"{entry['distribution']} {entry['version']}"
+            rows.append((entry["name"], origin, entry["state"], *numbers, *revisions))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join([*lines, *map(str, (*self.host.faults, *self.warnings))])
+
+
+def look(settings: Settings) -> Listing:
+    """Look at the installed plugins, and at the database where it can be asked how far they are."""
+    host = Host.load(settings)
     try:
-        return History.of(plugin).head if plugin else None
-    except PluginError:
-        return None
-
-
-def table(entries: list[dict[str, Any]], current: Mapping[str, str | None]) -> str:
-    """Return the entries as a table; `current` has the revisions that a database is at."""
-    rows = [("NAME", "DISTRIBUTION", "STATE", "ROUTES", "TABLES", "REVISION", "DATABASE")]
-    for entry in entries:
-        origin = f"{entry['distribution']} {entry['version']}"
-        numbers = (str(len(entry["routes"])), str(len(entry["tables"])))
-        revisions = (entry["revision"] or "-", current.get(entry["name"]) or "-")
-        rows.append((entry["name"], origin, entry["state"], *numbers, *revisions))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        source = Source(settings)
+        with source.held(), transaction.connected(source.migration_url) as connection:
+            current = {found.plugin: found.current for found in migrations.status(connection, host.plugins)}
+            return Listing(host, current, migrations.leftovers(migrations.version_tables(connection), host.installed))
+    except (StartupError, EmbeddedUnavailable, MigrationError) as error:
+        return Listing(host, {}, unasked=str(error))
+    except DBAPIError as error:
+        return Listing(host, {}, unasked=transaction.explained(error))
 
 
 def endpoint(host: Host) -> APIRouter:

@@ -1,0 +1,192 @@
+"""Who says who is asking: the plugin that is named, and never another where that one fails."""
+
+import logging
+from types import ModuleType
+from typing import Annotated, Any
+from uuid import UUID
+
+import pytest
+import todoservice_todos
+from api import TODOS, problem
+from fastapi import Depends, Header
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from plugin_modules import Site, found, module
+from starlette.testclient import TestClient
+
+from todoservice import Settings, Unauthenticated, create_app
+from todoservice.plugins import PluginError
+
+PROVIDER = "from todoservice import hookimpl\n@hookimpl\ndef todoservice_user(): return lambda: None\n"
+QUIET = "from todoservice import hookimpl\n@hookimpl\ndef todoservice_models(): return []\n"
+
+
+def bearer(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]) -> UUID:
+    """Take the token for the user's id."""
+    if credentials is None:
+        raise Unauthenticated(challenge='Bearer realm="todos"')
+    if credentials.credentials == "expired":
+        raise Unauthenticated("The token has expired.", challenge='Bearer error="invalid_token"')
+    return UUID(credentials.credentials)
+
+
+def provider(dependency: Any, name: str = "jwt") -> ModuleType:
+    """Return a plugin that says who is asking."""
+    return module(name, todoservice_user=lambda: dependency)
+
+
+def client(settings: Settings, *plugins: ModuleType) -> TestClient:
+    """Return a client of an app with todos and these plugins. It is not started."""
+    return TestClient(create_app(settings, plugins=[todoservice_todos, *plugins]))
+
+
+def chosen(**settings: Any) -> str:
+    """Return the name of who says who is asking."""
+    return found(**settings).accept().provider.name
+
+
+def refused(**settings: Any) -> list[str]:
+    """Return the lines that the start is refused with."""
+    with pytest.raises(PluginError) as error:
+        found(**settings).accept()
+    return str(error.value).splitlines()
+
+
+def test_the_header_where_there_is_nothing_else(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """With a warning at every start."""
+    assert chosen() == "header"
+    with client(settings):
+        assert "Who is asking is taken from the header X-User-ID on trust" in caplog.text
+
+
+def test_the_only_plugin_is_taken(site: Site) -> None:
+    """Where none is named."""
+    site.install("todoservice-jwt", name="jwt", source=PROVIDER)
+    assert chosen() == "jwt (todoservice-jwt 0.3)"
+
+
+def test_the_one_that_is_named_is_taken(site: Site) -> None:
+    """Of several, the header among them."""
+    site.install("todoservice-jwt", name="jwt", source=PROVIDER)
+    site.install("todoservice-saml", name="saml", source=PROVIDER)
+    assert chosen(identity="saml") == "saml (todoservice-saml 0.3)"
+    assert chosen(identity="header") == "header"
+
+
+def test_two_and_none_named_stop_the_start(site: Site) -> None:
+    """Neither is more right than the other."""
+    site.install("todoservice-jwt", name="jwt", source=PROVIDER)
+    site.install("todoservice-saml", name="saml", source=PROVIDER)
+    assert refused() == [
+        "P405: jwt, saml each say who is asking, and TODOSERVICE_IDENTITY names none: set it to one of them"
+    ]
+
+
+@pytest.mark.parametrize("plugin_errors", ["refuse", "skip"])
+@pytest.mark.parametrize(
+    ("named", "block", "told"),
+    [
+        (
+            "jvt",
+            "",
+            "P401: TODOSERVICE_IDENTITY names 'jvt', which is not installed: did you mean jwt?",
+        ),
+        (
+            "jwt",
+            "jwt",
+            "P402: TODOSERVICE_IDENTITY names jwt, which TODOSERVICE_BLOCK keeps out: let it in, or name another",
+        ),
+        (
+            "broken",
+            "",
+            "P403: TODOSERVICE_IDENTITY names broken, which is broken: mend it, or name another",
+        ),
+        (
+            "quiet",
+            "",
+            "P404: TODOSERVICE_IDENTITY names quiet, which does not say who is asking: "
+            "name one that implements todoservice_user, or header",
+        ),
+    ],
+)
+def test_nobody_stands_in_for_the_one_that_is_named(
+    site: Site, plugin_errors: str, named: str, block: str, told: str
+) -> None:
+    """Whether faulty plugins are skipped or not: the header least of all."""
+    site.install("todoservice-jwt", name="jwt", source=PROVIDER)
+    site.install("todoservice-quiet", name="quiet", source=QUIET)
+    if named == "broken":
+        site.install("todoservice-broken", name="broken", source="1 / 0")
+    assert told in refused(identity=named, block=block, plugin_errors=plugin_errors)
+
+
+def test_skipping_needs_a_name(site: Site) -> None:
+    """Else the plugin that says who is asking could be skipped, and the header would stand in for it."""
+    site.install("todoservice-jwt", name="jwt", source="1 / 0")
+    assert refused(plugin_errors="skip")[0] == (
+        "P406: TODOSERVICE_PLUGIN_ERRORS is skip, and TODOSERVICE_IDENTITY is not set: "
+        "an authentication plugin could be skipped: set TODOSERVICE_IDENTITY to it, or to header"
+    )
+
+
+def test_what_fastapi_cannot_depend_on_is_a_fault(site: Site) -> None:
+    """It is told before the first request."""
+    source = PROVIDER.replace("lambda: None", "who") + "def who(unknown: 'NoSuchType'): ...\n"
+    source = source.replace("'NoSuchType'", "object()")
+    site.install("todoservice-jwt", name="jwt", source=source)
+    (line,) = refused()
+    assert line.startswith("P206 jwt (todoservice-jwt 0.3): todoservice_user returned what FastAPI cannot depend on: ")
+    assert line.endswith(": return a dependency")
+
+
+def test_a_plugin_says_who_is_asking(settings: Settings, user: UUID, caplog: pytest.LogCaptureFixture) -> None:
+    """The header is not looked at any more, and the log does not speak of it."""
+    with caplog.at_level(logging.INFO, "todoservice"), client(settings, provider(bearer)) as asking:
+        created = asking.post(TODOS, json={"title": "x"}, headers={"Authorization": f"Bearer {user}"})
+        assert (created.status_code, created.json()["user_id"]) == (201, str(user))
+        refused = asking.get(TODOS, headers={"X-User-ID": str(user)})
+        assert problem(refused, 401, "UNAUTHENTICATED")["detail"] == Unauthenticated.default
+        assert refused.headers["www-authenticate"] == 'Bearer realm="todos"'
+    assert "on trust" not in caplog.text
+
+
+def test_who_is_asking_answers_before_what_is_asked(settings: Settings) -> None:
+    """Of several faults."""
+    with client(settings, provider(bearer)) as asking:
+        for body in (b"{", b'{"title": 3}'):
+            answer = asking.post(
+                TODOS, content=body, headers={"Authorization": "Bearer expired", "Content-Type": "application/json"}
+            )
+            assert problem(answer, 401, "UNAUTHENTICATED")["detail"] == "The token has expired."
+            assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+
+def test_what_a_provider_needs_and_does_not_get_is_401(settings: Settings) -> None:
+    """A required header of its own is no member of the feature's request."""
+
+    def by_key(x_api_key: Annotated[str, Header()]) -> UUID:
+        raise AssertionError(x_api_key)
+
+    with client(settings, provider(by_key)) as asking:
+        problem(asking.get(TODOS), 401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("given", [None, "9f0c3ab2-1f5e-4c7e-9d2f-6a1b7c1de001", 7])
+def test_a_user_is_a_uuid(settings: Settings, given: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What else the plugin returns is nobody: the answer is 500, and the log says whose fault it is."""
+    with client(settings, provider(lambda: given)) as asking:
+        problem(asking.get(TODOS), 500, "SERVER_ERROR")
+    assert f"jwt (module jwt): its todoservice_user gave a {type(given).__name__}: return a uuid.UUID" in caplog.text
+
+
+def test_the_document_describes_the_provider(settings: Settings) -> None:
+    """Its security scheme and its 401, in place of the header and its 400s."""
+    document = client(settings, provider(bearer)).get("/openapi.json").json()
+    operation = document["paths"][TODOS]["get"]
+    assert document["components"]["securitySchemes"] == {"HTTPBearer": {"type": "http", "scheme": "bearer"}}
+    assert operation["security"] == [{"HTTPBearer": []}]
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["limit", "cursor"]
+    assert "400" not in operation["responses"]
+    declared = operation["responses"]["401"]
+    assert set(declared["headers"]) == {"WWW-Authenticate", "X-Request-ID"}
+    example = declared["content"]["application/problem+json"]["examples"]["UNAUTHENTICATED"]["value"]
+    assert (example["status"], example["title"]) == (401, "Unauthorized")
