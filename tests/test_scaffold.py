@@ -25,7 +25,8 @@ def test_what_is_written_makes_an_app(tmp_path: Path, name: str) -> None:
     answer = subprocess.run(
         [sys.executable, "-W", "error", "-c", asking],
         check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(distribution), os.environ.get("PYTHONPATH", "")])},
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(filter(None, [str(distribution), os.environ.get("PYTHONPATH")]))},
         capture_output=True,
         text=True,
     )

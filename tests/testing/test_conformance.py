@@ -113,7 +113,7 @@ def feature(tmp_path: Path) -> Path:
 
 def outcomes_of(feature: Path, server_url: str, *arguments: str) -> tuple[dict[str, str], str]:
     """Run the feature's own tests as its author does, and return the outcome of each, and what pytest printed."""
-    path = os.pathsep.join([str(feature), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(filter(None, [str(feature), os.environ.get("PYTHONPATH")]))
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-rA", *arguments],
         cwd=feature, env=os.environ | {"PYTHONPATH": path, "TODOSERVICE_TEST_DATABASE_URL": server_url},
