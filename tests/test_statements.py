@@ -53,6 +53,18 @@ def sql(statements: Statements, statement: Any) -> str:
 
 
 CONFINED: dict[str, tuple[Any, str]] = {
+    "a count with a filter alone": (
+        sa.select(sa.func.count().filter(col(Todo.is_completed))),
+        "WHERE todos.user_id = %(p_me)s::UUID",
+    ),
+    "a percentile alone": (
+        sa.select(sa.func.percentile_disc(0.5).within_group(col(Todo.created_at))),
+        "WHERE todos.user_id = %(p_me)s::UUID",
+    ),
+    "what is extracted, below": (
+        sa.select(sa.select(sa.extract("year", col(Todo.created_at)).label("year")).subquery().c.year),
+        "WHERE todos.user_id = %(p_me)s::UUID",
+    ),
     "entity": (sa.select(Todo), "WHERE todos.user_id = %(p_me)s::UUID"),
     "columns": (sa.select(col(Todo.id)), "WHERE todos.user_id = %(p_me)s::UUID"),
     "alias": (sa.select(OTHER), "WHERE todos_1.user_id = %(p_me)s::UUID"),

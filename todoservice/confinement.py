@@ -79,6 +79,17 @@ def _write_faults(write: sa.Insert | sa.Update | sa.Delete, owned: frozenset[typ
             yield f"sets {', '.join(sorted(taken))}: a row keeps its owner and its id for life"
 
 
+def mark(statement: Any) -> None:
+    """Tell SQLAlchemy of each select that reaches a mapped class what it is, so that the criteria reach it.
+
+    It does not see that itself where the class is only within FILTER, WITHIN GROUP or EXTRACT.
+    """
+    for element, _ in _elements(statement, frozenset()):
+        if isinstance(element, sa.Select) and not element._propagate_attrs:
+            found = (part._propagate_attrs for part in _own_parts(element) if isinstance(part, sa.Column))
+            element._set_propagate_attrs(next(filter(None, found), element._propagate_attrs))
+
+
 def _is_table(element: Any) -> bool:
     """Say whether this is a table, or another name for one."""
     return isinstance(element, sa.Table) or isinstance(getattr(element, "element", None), sa.Table)

@@ -17,7 +17,7 @@ from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlmodel import col
 
 from todoservice.audit import Audit, Verdict
-from todoservice.confinement import UnscopedStatement, faults, set_columns
+from todoservice.confinement import UnscopedStatement, faults, mark, set_columns
 from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
 from todoservice.plugins.faults import did_you_mean
@@ -321,6 +321,7 @@ class Statements:
     def _proven(self, statement: Any, name: str) -> Prepared:
         for fault in faults(statement, self._owned, self._tables):
             raise UnscopedStatement(fault)  # the first is enough
+        mark(statement)
         defaults: dict[str, Default] = {}
         if isinstance(statement, sa.Insert) and statement.select is None:
             statement, defaults = _stamped(statement)

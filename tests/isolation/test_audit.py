@@ -150,10 +150,37 @@ def test_functions_can_be_allowed() -> None:
     audit.check("SELECT similarity('a', 'b')", None, ME)
 
 
+class _Liar(int):
+    def __eq__(self, other: object) -> bool:
+        return other is not None
+
+    __hash__ = int.__hash__
+
+
 @pytest.mark.parametrize(
     "value",
-    [OTHER, str(ME), None, ME.bytes, [ME], (ME,), AsIs("user_id"), type("Sub", (UUID,), {})(str(ME))],
-    ids=["another user", "text", "null", "bytes", "list", "tuple", "sql", "subclass"],
+    [
+        UUID(int=_Liar(OTHER.int)),
+        OTHER,
+        str(ME),
+        None,
+        ME.bytes,
+        [ME],
+        (ME,),
+        AsIs("user_id"),
+        type("Sub", (UUID,), {})(str(ME)),
+    ],
+    ids=[
+        "another user that says it is equal",
+        "another user",
+        "text",
+        "null",
+        "bytes",
+        "list",
+        "tuple",
+        "sql",
+        "subclass",
+    ],
 )
 def test_only_the_user_is_bound_as_the_user(audit: Audit, value: object) -> None:
     """Exactly, as a UUID."""
@@ -210,9 +237,26 @@ PLAIN = [
     [["a"], ["b"]],
 ]  # fmt: skip
 SQL_VALUE: Any = AsIs("1")
+
+
+def json_that(**attributes: Any) -> psycopg2.extras.Json:
+    """Return a Json that answers psycopg2 for itself."""
+    made = psycopg2.extras.Json({})
+    vars(made).update(attributes)
+    return made
+
+
+class _Bounds(str):
+    def __getitem__(self, _: object) -> str:
+        return "' OR true --"
+
+
 STRANGE = [
     AsIs("1"), SQL("1"), _Sql(), _Word.A, type("S", (str,), {})("a"), type("I", (int,), {})(1), {"a": 1}, {1}, (1, 2),
-    [AsIs("1")], [[_Sql()]], [(1,)], psycopg2.extras.NumericRange(SQL_VALUE), object(), bytearray(b"a"),
+    [AsIs("1")], [[_Sql()]], [(1,)], psycopg2.extras.NumericRange(SQL_VALUE), object(),
+    psycopg2.extras.NumericRange(" OR true OR t.title = "),  # type: ignore[arg-type]
+    psycopg2.extras.NumericRange(1, 2, _Bounds("[)")),
+    json_that(getquoted=lambda: b"'' OR true"), json_that(__conform__=lambda _: AsIs("'' OR true")), bytearray(b"a"),
 ]  # fmt: skip
 TITLED = f"SELECT t.id {MINE} AND t.title = %(title)s"
 LISTED = f"SELECT t.id {MINE} AND t.title IN %(title)s"
@@ -222,6 +266,13 @@ LISTED = f"SELECT t.id {MINE} AND t.title IN %(title)s"
 def test_a_plain_value_is_bound(audit: Audit, value: object) -> None:
     """One that psycopg2 writes as a literal by itself."""
     audit.check(TITLED, {"me": ME, "title": value}, ME)
+
+
+def test_names_of_parameters_are_plain(audit: Audit) -> None:
+    """Another kind may be another's name at the second look."""
+    parameters: Any = {"me": ME, type("S", (str,), {})("title"): "a"}
+    with pytest.raises(UnscopedStatement, match="whose name is no plain str"):
+        audit.check(TITLED, parameters, ME)
 
 
 @pytest.mark.parametrize("value", STRANGE, ids=lambda value: type(value).__name__)

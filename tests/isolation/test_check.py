@@ -90,6 +90,11 @@ PLANTED = {
         "CREATE TABLE public.copies (id int); GRANT INSERT (id) ON public.copies TO {login}",
         "the role {login} may INSERT copies, which no installed plugin declares: run REVOKE ALL ON copies FROM ",
     ),
+    "relation, named as a version table": (
+        "CREATE TABLE todoservice.copy_alembic_version (title text); "
+        "GRANT SELECT ON todoservice.copy_alembic_version TO {app}",
+        "the role {app} may SELECT todoservice.copy_alembic_version, which no installed plugin declares",
+    ),
     "relation, a sequence": (
         "CREATE SEQUENCE todoservice.counter; GRANT USAGE ON SEQUENCE todoservice.counter TO {app}",
         "the role {app} may USAGE todoservice.counter, which no installed plugin declares",
@@ -154,7 +159,7 @@ PLANTED = {
         "CREATE FUNCTION public.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS "
         "'SELECT count(*) FROM todoservice.todos'; GRANT EXECUTE ON FUNCTION public.peek() TO PUBLIC",
         "the role {login} may call peek(), which runs as its owner (SECURITY DEFINER): "
-        "run REVOKE EXECUTE ON ROUTINE peek() FROM PUBLIC, {login}",
+        "run ALTER ROUTINE peek() SECURITY INVOKER, or REVOKE EXECUTE ON ROUTINE peek() FROM PUBLIC, {login}",
     ),
     "function, leakproof": (
         "CREATE FUNCTION public.tell(text) RETURNS bool LANGUAGE plpgsql LEAKPROOF AS 'BEGIN RETURN true; END'; "
@@ -182,6 +187,10 @@ PLANTED = {
         "GRANT pg_read_all_data TO {app}",
         "the role {login} is a member of pg_read_all_data: run REVOKE pg_read_all_data FROM {app}",
     ),
+    "role, a member": (
+        "CREATE ROLE {database}_other; GRANT {app} TO {database}_other",
+        "the role {database}_other is a member of {app}, and can read and change every user's rows",
+    ),
     "role, an owner": (
         "CREATE TABLE public.own (); ALTER TABLE public.own OWNER TO {login}",
         "the role {login} owns the table own: run REASSIGN OWNED BY {login} TO CURRENT_USER",
@@ -201,6 +210,16 @@ PLANTED = {
     ),
     "key, unique": (
         "CREATE UNIQUE INDEX titles ON todoservice.todos (title)",
+        "todoservice.titles is unique over all users, which tells one what another has: tell the author ",
+    ),
+    "key, unique but for what it includes": (
+        "CREATE UNIQUE INDEX titles ON todoservice.todos (title) INCLUDE (user_id)",
+        "todoservice.titles is unique over all users, which tells one what another has: tell the author ",
+    ),
+    "key, excluding other owners": (
+        "CREATE SCHEMA gist; CREATE EXTENSION btree_gist SCHEMA gist; ALTER TABLE todoservice.todos ADD CONSTRAINT "
+        "titles EXCLUDE USING gist (title gist.gist_text_ops WITH =, "
+        "user_id gist.gist_uuid_ops WITH OPERATOR(pg_catalog.<>))",
         "todoservice.titles is unique over all users, which tells one what another has: tell the author ",
     ),
     "key, primary": (
@@ -236,6 +255,8 @@ def test_what_weakens_isolation_is_found(fresh_url: str, login: str, names: dict
     finally:
         if "PARAMETER" in statement:
             ask(fresh_url, f"REVOKE SET ON PARAMETER session_replication_role FROM {names['app']}")
+        if "_other" in statement:
+            ask(fresh_url, f"DROP ROLE IF EXISTS {names['database']}_other")
 
 
 def test_every_rule_has_something_planted_for_it() -> None:

@@ -34,7 +34,12 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
         "between": f"SELECT t.id FROM {T} t WHERE t.user_id BETWEEN {ME} AND %(other)s::UUID",
         "the second half of between": f"SELECT t.id FROM {T} t WHERE true BETWEEN false AND t.user_id = {ME}",
         "not distinct from": f"SELECT t.id FROM {T} t WHERE t.user_id IS NOT DISTINCT FROM {ME}",
-        "a row": f"SELECT t.id FROM {T} t WHERE (t.user_id, t.id) = ({ME}, t.id)",
+        "a row, the other way round": f"SELECT t.id FROM {T} t WHERE (t.id, t.user_id) = ({ME}, t.id)",
+        "a row with a star": f"SELECT t.id FROM {T} t WHERE (t.*, t.user_id) = (t.*, {ME})",
+        "a row of another length": f"SELECT t.id FROM {T} t WHERE (t.user_id, t.id) = ({ME}, t.id, 1)",
+        "a row, unequal": f"SELECT t.id FROM {T} t WHERE (t.user_id, t.id) <> ({ME}, t.id)",
+        "a row of itself": f"SELECT t.id FROM {T} t WHERE (t.user_id, {ME}) = (t.user_id, {ME})",
+        "an upper case name": f"SELECT T.id FROM {T} AS T",
         "like": f"SELECT t.id FROM {T} t WHERE t.user_id::text LIKE %(title)s",
         "only in having": f"SELECT t.user_id, count(*) FROM {T} t GROUP BY t.user_id HAVING t.user_id = {ME}",
         "only in the select list": f"SELECT t.user_id = {ME} FROM {T} t",
@@ -66,7 +71,9 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
         f"ON s.user_id = {ME} WHERE t.user_id = {ME}",
         "nullable side of an outer within": f"SELECT t.id FROM {T} t LEFT JOIN ({S} s LEFT JOIN {T} u ON s.user_id = {ME} "
         f"AND u.user_id = {ME}) ON true WHERE t.user_id = {ME}",
-        "unqualified among two": f"SELECT s.id FROM {T} t JOIN {M} m ON true WHERE user_id = {ME}",
+        "unqualified among two": f"SELECT s.id FROM {T} t JOIN {S} s ON true WHERE user_id = {ME}",
+        "unqualified beside a function's": f"SELECT t.id FROM {T} t, unnest(%(ids)s) AS user_id WHERE user_id = {ME}",
+        "unqualified in an on that does not see it": f"SELECT t.id FROM {T} t, {M} a JOIN {M} b ON user_id = {ME}",
         "unqualified beside a query": f"SELECT t.id FROM {T} t, (SELECT {ME} AS user_id) AS x WHERE user_id = {ME}",
         "the owner of a query": f"SELECT t.id FROM {T} t, (SELECT {ME} AS user_id) AS x WHERE x.user_id = {ME}",
         "by the owner of a query": f"SELECT t.id FROM {T} t, (SELECT %(other)s::UUID AS user_id) AS x "
@@ -81,6 +88,12 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
         f"FROM {T}, {M} AS b JOIN {M} AS c ON {T}.user_id = {ME})",
         "lateral by a neighbour's owner, free": f"SELECT x.id FROM {T} t, LATERAL (SELECT s.id FROM {S} s WHERE s.user_id "
         "= t.user_id) AS x",
+        "full join": f"SELECT s.id FROM {T} t FULL JOIN {S} s ON t.user_id = {ME} AND s.user_id = {ME}",
+        "full join, one in where": f"SELECT s.id FROM {T} t FULL JOIN {S} s ON s.user_id = {ME} WHERE t.user_id = {ME}",
+        "lateral by a free column of its neighbour": f"SELECT x.id FROM {T} t, LATERAL (SELECT s.id FROM {S} s WHERE "
+        f"s.user_id = t.id) AS x WHERE t.user_id = {ME}",
+        "lateral by what is on its right": f"SELECT x.id FROM LATERAL (SELECT s.id FROM {S} s WHERE s.user_id = "
+        f"t.user_id) AS x, {T} t WHERE t.user_id = {ME}",
         # Below
         "exists": f"SELECT t.id {MINE} AND EXISTS (SELECT 1 FROM {S} s WHERE s.todo_id = t.id)",
         "exists by the owner's id": f"SELECT t.id {MINE} AND EXISTS (SELECT 1 FROM {S} s WHERE s.user_id = t.id)",
@@ -140,11 +153,6 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
     "renames the columns": {
         "columns renamed": f"SELECT t.a FROM {T} AS t(user_id, a) WHERE t.user_id = {ME}",
         "columns renamed, update": f"UPDATE {T} t SET title = 'x' FROM {S} AS s(user_id, a) WHERE t.user_id = {ME} "
-        f"AND s.user_id = {ME}",
-    },
-    "which no filter confines": {
-        "full join": f"SELECT s.id FROM {T} t FULL JOIN {S} s ON t.user_id = {ME} AND s.user_id = {ME}",
-        "full join, both in where": f"SELECT s.id FROM {T} t FULL OUTER JOIN {S} s ON true WHERE t.user_id = {ME} "
         f"AND s.user_id = {ME}",
     },
     "holds USING in JOIN": {
@@ -259,6 +267,30 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
         "gift in a row": f"UPDATE {T} SET (user_id, title) = (%(other)s, 'x') WHERE user_id = {ME}",
         "gift from a subquery": f"UPDATE {T} SET (user_id, title) = (SELECT t.user_id, t.title {MINE}) WHERE user_id = {ME}",
     },
+    "which is no column of the function": {
+        # PostgreSQL reads x.name, where x is a value that has no such column, as name(x).
+        name: f"SELECT {x} FROM {source}"
+        for name, (x, source) in {
+            "a size of a table": ("q.pg_relation_size", "unnest(ARRAY['todoservice.todos']) AS q"),
+            "a statement's words": ("q.ts_stat", "unnest(ARRAY['SELECT 1']) AS q"),
+            "what others ask": ("g.pg_stat_get_backend_activity", "generate_series(1, 100) AS g"),
+            "a lock": ("g.pg_advisory_lock", "generate_series(1, 1) AS g"),
+            "a lateral": ("q.current_setting", "(SELECT 1) AS z CROSS JOIN LATERAL lower('port') AS q"),
+            "with columns": ("q.current_setting", "unnest(ARRAY['port']) AS q(a)"),
+            "with its own name and columns": (
+                "current_setting.current_setting",
+                "unnest(ARRAY['port']) AS current_setting(a)",
+            ),
+            "with its own name and the function's column": (
+                "current_setting.current_setting",
+                "json_array_elements_text('[\"port\"]') AS current_setting",
+            ),
+        }.items()
+    },
+    "which is a prefix to PostgreSQL": {
+        "a name with escapes": 'SELECT x.u&"pg_sleep" FROM unnest(ARRAY[1]) AS x(u)',
+        "a literal with escapes": "SELECT u&'a'",
+    },
     "shared by all users": {
         "shared updated": f"UPDATE {M} SET name = 'x'",
         "shared deleted": f"DELETE FROM {M} AS m WHERE m.name = 'x'",
@@ -309,6 +341,9 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
             "in from, like a heading": "* FROM (SELECT 1) AS y, dblink(x) AS (a int)",
             "xmlparse": "xmlparse(DOCUMENT '<a/>')",
             "a table's name": "todos(1)",
+            "after a list": "DISTINCT ON (1) pg_sleep(a)",
+            "after a query in a list": "DISTINCT ON ((SELECT 1)) pg_sleep(a)",
+            "after a parenthesis": "(1) pg_sleep(a)",
         }.items()
     },
     "not among the allowed types": {
@@ -331,22 +366,22 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
         "table": f"(TABLE {T})",
         "table in a union": f"SELECT 1 UNION TABLE {T}",
         "into": f"SELECT t.id INTO x {MINE}",
-        "into a temporary table": f"SELECT * INTO TEMP todos FROM {T} WHERE user_id = {ME}",
         "collate": f'SELECT t.title COLLATE "C" {MINE}',
         "grant": f"GRANT SELECT ON {T} TO x",
-        "do": "DO LANGUAGE plpgsql 'BEGIN END'",
         "analyze": "EXPLAIN ANALYZE SELECT 1",
         "create": "CREATE TABLE x (id int)",
         "fetch": f"SELECT t.id {MINE} FETCH FIRST 1 ROWS ONLY",
         "a window by name": f"SELECT count(*) OVER w {MINE} WINDOW w AS (ORDER BY t.id)",
         "overlaps": "SELECT (now(), now()) OVERLAPS (now(), now())",
         "values alone": "VALUES (1)",
-        "merge": f"MERGE INTO {T} AS t USING {S} AS s ON t.id = s.todo_id WHEN MATCHED THEN DELETE",
     },
     "the statement": {
         "an array of a name of a relation": "SELECT %(title)s::regclass[]",
         "a function like a heading": "SELECT * FROM (SELECT 1) AS y, dblink(x) AS (SELECT 1)",
         "nothing": "",
+        "into a temporary table": f"SELECT * INTO TEMP todos FROM {T} WHERE user_id = {ME}",
+        "do": "DO LANGUAGE plpgsql 'BEGIN END'",
+        "merge": f"MERGE INTO {T} AS t USING {S} AS s ON t.id = s.todo_id WHEN MATCHED THEN DELETE",
         "white space": " \n",
         "begin": "BEGIN",
         "commit": "COMMIT",
@@ -432,6 +467,7 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
     "holds a control character": {"a line in a literal": "SELECT 'a\nb'", "an escape character": "SELECT 'a\x1bb'"},
     "has no space between": {
         "an escape string": "SELECT e'a'",
+        "a prefix in upper case": "SELECT E'a'",
         "a unicode string": "SELECT n'a'",
         "a bit string": "SELECT b'101'",
         "a placeholder after a word": f"SELECT t.id FROM {T} t WHERE t.user_id =%(me)s::uuid OR%(yes)s",
@@ -469,12 +505,6 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
         "a semicolon": 'SELECT "a;b"',
         "no end": 'SELECT "a',
         "nothing": 'SELECT ""',
-    },
-    "folds to lower case": {
-        "a prefix of a string": "SELECT E'a'",
-        "an upper case table": f"SELECT t.id FROM todoservice.Todos AS t WHERE t.user_id = {ME}",
-        "an upper case alias": f"SELECT T.id FROM {T} AS T WHERE T.user_id = {ME}",
-        "an upper case owner": f"SELECT t.id FROM {T} AS t WHERE t.USER_ID = {ME}",
     },
     "PostgreSQL cuts short": {
         "a long alias": f"SELECT 1 FROM {T} AS {'a' * 64} WHERE {'a' * 64}.user_id = {ME}",

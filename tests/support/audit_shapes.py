@@ -64,6 +64,8 @@ ACCEPTED: Final[dict[str, str]] = {
     "window": f"SELECT t.id, row_number() OVER (PARTITION BY t.title ORDER BY t.id DESC) AS n {MINE}",
     "window frame": f"SELECT count(*) OVER (ORDER BY t.id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) {MINE}",
     "window bound": f"SELECT count(*) OVER (ORDER BY t.id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) {MINE}",
+    "window bound by parameters": f"SELECT count(*) OVER (ORDER BY t.id ROWS BETWEEN %(n)s PRECEDING AND %(n)s FOLLOWING), "
+    f"count(*) OVER (ORDER BY t.created_at RANGE BETWEEN '7 days' PRECEDING AND CURRENT ROW) {MINE}",
     "lag": f"SELECT lag(t.title, 1) OVER (ORDER BY t.id) {MINE}",
     "for update": f"SELECT t.id {MINE} FOR UPDATE",
     "for share": f"SELECT t.id {MINE} FOR SHARE",
@@ -105,6 +107,25 @@ ACCEPTED: Final[dict[str, str]] = {
     f"AND s.user_id = {ME} LIMIT 1) AS x ON true WHERE t.user_id = {ME}",
     "unnest": f"SELECT t.id FROM {T} t JOIN unnest(%(ids)s) AS x(id) ON x.id = t.id WHERE t.user_id = {ME}",
     "generate_series": "SELECT g FROM generate_series(1, 3) AS g",
+    "lateral by the owner": f"SELECT t.id, x.body FROM {T} t LEFT JOIN LATERAL (SELECT s.body FROM {S} s WHERE s.user_id "
+    f"= t.user_id AND s.todo_id = t.id LIMIT 1) AS x ON true WHERE t.user_id = {ME}",
+    "full join, both in where": f"SELECT s.id FROM {T} t FULL OUTER JOIN {S} s ON t.id = s.todo_id WHERE t.user_id = {ME} "
+    f"AND s.user_id = {ME}",
+    "full join of queries": f"SELECT a.id FROM (SELECT t.id {MINE}) AS a FULL JOIN (SELECT t.id {MINE}) AS b ON a.id = b.id",
+    "join by the whole key": f"SELECT t.id FROM {T} t LEFT JOIN {S} s ON (s.user_id, s.todo_id) = (t.user_id, t.id) "
+    f"WHERE (t.user_id, t.title) = ({ME}, 'a')",
+    "unqualified beside a function": f"SELECT id, ts_rank(to_tsvector('english', title), q) FROM {T}, "
+    f"websearch_to_tsquery('english', 'a') AS q WHERE user_id = {ME} AND to_tsvector('english', title) @@ q",
+    "unqualified beside a shared table": f"SELECT title FROM {T} t JOIN {M} m ON true WHERE user_id = {ME}",
+    "a list of columns without as": "SELECT d.n, v.a FROM generate_series(1, 2) d(n), (VALUES (1)) v(a)",
+    "a row": f"SELECT ROW(t.id, t.title) {MINE}",
+    "names that fold": f"SELECT T.ID, t.Title AS TheTitle FROM TodoService.Todos AS T WHERE t.USER_ID = {ME}",
+    "an upsert in upper case": f"INSERT INTO {T} (user_id, id, title) VALUES ({ME}, %(id)s, 'x') ON CONFLICT (user_id, id) "
+    "DO UPDATE SET title = EXCLUDED.title",
+    "more functions": f"SELECT repeat(t.title, 2), setweight(to_tsvector('english', t.title), 'A'), sha256('a'::bytea), "
+    f"quote_literal(t.title) {MINE}",
+    "each of an array": "SELECT e.value, w.w, s.n FROM jsonb_array_elements('[1]'::jsonb) AS e CROSS JOIN LATERAL "
+    "unnest(ARRAY['a']) AS w CROSS JOIN generate_series(1, 2) AS s(n)",
     "values": f"SELECT t.id FROM {T} t JOIN (VALUES ('a', 1), ('b', 2)) AS v(title, n) ON v.title = t.title "
     f"WHERE t.user_id = {ME}",
     # Subqueries

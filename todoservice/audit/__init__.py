@@ -76,10 +76,12 @@ class Audit:
             raise UnscopedStatement(_fault("has no plain dictionary of parameters: bind values by name", text))
         for name in verdict.users:
             value = parameters.get(name)
-            if type(value) is not UUID or value != user_id:
+            if type(value) is not UUID or type(value.int) is not int or value != user_id:
                 why = f"has another value than the scope's user in its parameter {name}: bind scope.user_id, a UUID"
                 raise UnscopedStatement(_fault(why, text))
         for name, value in parameters.items():
+            if type(name) is not str:
+                raise UnscopedStatement(_fault("has a parameter whose name is no plain str: bind values by name", text))
             if type(value) not in PLAIN and not is_safe(value, listed=name in verdict.lists):
                 kind = type(value).__name__
                 why = f"binds a {kind} to {name}, which could be more than a value: bind a plain str, int, UUID or such"

@@ -53,7 +53,7 @@ class Values(ABC):
             if node.this not in TYPES:
                 refuse(f"casts to {node.sql()}, which is not among the allowed types")
         elif kind is exp.Anonymous:
-            if not isinstance(node.this, str) or node.this.lower() not in self._functions | TYPE_WORDS:
+            if not isinstance(node.this, str) or node.this.lower() not in self._functions | TYPE_WORDS | {"row"}:
                 refuse(f"calls {node.name}, which is not among the allowed functions")
         elif kind is exp.Is:
             if not isinstance(node.expression, exp.Null | exp.Boolean):
@@ -74,6 +74,11 @@ class Values(ABC):
             refuse(f"uses {node.sql()}, whose table is not in its FROM")
         if relation.table is not None and not node.is_star and node.name not in relation.table.columns:
             refuse(f"uses {node.name}, which is no column of {relation.table}")
+        if relation.columns is not None and not node.is_star and node.name not in relation.columns:
+            refuse(
+                f"uses {node.name}, which is no column of the function {relation.name}: name its columns, as in "
+                f"AS {relation.name}({node.name})"
+            )
 
 
 def parts_of(node: Any) -> dict[str, Any]:

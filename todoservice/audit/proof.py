@@ -14,6 +14,7 @@ from sqlglot import exp
 from todoservice.audit.expressions import Values, kind_of, parts_of
 from todoservice.audit.reading import Reading, refuse
 from todoservice.audit.relations import OWNER, Place, Relation, Relations, Sources, parameter
+from todoservice.audit.words import FUNCTIONS, NAMED_COLUMNS
 
 _KEPT: Final = frozenset({OWNER, "id"})
 _TABLE_OF_HOST: Final = "item"
@@ -254,18 +255,18 @@ class Proof(Values):
         if isinstance(node, exp.Table) and not function:
             return self._table(node, place)
         name, columns = self._alias(node)
-        beside = place.within(sources.relations)
+        beside = place.within(dict(sources.relations))
         if isinstance(node, exp.Subquery):
             self._query(parts["this"] if parts.keys() <= {"this", "alias", "joins"} else node, place)
         elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
-            self._query(node.this, beside)
+            # Later, when it is known which of the relations on its left are confined.
+            sources.laterals.append((node.this, beside))
         elif isinstance(node, exp.Values):
             self._values(parts["expressions"], place)
             return Relation(name, rows=[dict(zip(columns, row.expressions, strict=False)) for row in node.expressions])
-        elif function or isinstance(node, exp.Lateral):
-            self._value(parts["this"], beside)
-        elif isinstance(node, exp.Unnest):
-            self._values(parts["expressions"], beside)
+        elif function or isinstance(node, exp.Lateral | exp.Unnest):
+            self._values([parts["expressions"] if isinstance(node, exp.Unnest) else parts["this"]], beside)
+            return Relation(name, columns=frozenset(columns or _columns_of(node, name)))
         else:
             refuse(f"reads from {kind_of(node)}: read from tables that a plugin has declared, or from a query")
         return Relation(name)
@@ -313,9 +314,25 @@ class Proof(Values):
                     "that SELECT, UPDATE or DELETE, or to the ON of its join, as a condition of its own beside the "
                     "rest, and parentheses around an OR"
                 )
+        for query, beside in sources.laterals:
+            self._query(query, beside)
         inside = place.within(sources.relations)
         self._values(sources.ons, inside)
         return inside
+
+
+def _columns_of(node: Any, name: str) -> frozenset[str]:
+    """Return the columns of a function in FROM whose alias lists none: one of the alias' name, or its own."""
+    if isinstance(node, exp.Unnest):
+        return frozenset({name})
+    called = node.this
+    if isinstance(called, exp.Anonymous):
+        names = {str(called.this).lower()}
+    else:
+        names = {known.lower() for known in type(called).sql_names()}
+    for own in NAMED_COLUMNS.keys() & names:
+        return NAMED_COLUMNS[own]
+    return frozenset({name}) if names & FUNCTIONS else frozenset()
 
 
 def _owner_in_every_key(table: sa.Table | None) -> bool:

@@ -147,6 +147,8 @@ class _Reader:
             refuse(f"has no space between {before.text} and {token.text}")
         if not token.apart and token.kind == before.kind == "operator" and "::" not in {token.text, before.text}:
             refuse(f"has no space between the operators {before.text} and {token.text}")
+        if not token.apart and token.text == "&" and before.key == "u":
+            refuse("has no space between u and &, which is a prefix to PostgreSQL")
         if token.kind in {"literal", "placeholder"}:
             self._check_value(at, before)
 
@@ -216,12 +218,8 @@ class _Reader:
         name = token.text.strip('"')
         if len(name) > _LONGEST_NAME:
             refuse(f"holds the name {name}, which PostgreSQL cuts short: use at most {_LONGEST_NAME} characters")
-        if token.kind == "word" and name != name.lower():
-            refuse(
-                f"holds the word {name}, which the audit does not know: it reads names that PostgreSQL folds to lower "
-                "case only as they are then, so write it so, or quote it"
-            )
-        return f'"{name}"'
+        # PostgreSQL folds what is not quoted, and here are ASCII letters only.
+        return f'"{name.lower() if token.kind == "word" else name}"'
 
     def _called(self, at: int, word: str) -> str:
         """Write a word before a parenthesis: a function, a type, grammar, or a name with a list of columns."""
@@ -241,12 +239,26 @@ class _Reader:
         """Write a name before a parenthesis, where that is a list of columns. Raises Refused for a function."""
         before = self._at(at - 1)
         inserts = before.text == "." and self._at(at - 3).key == "into"
-        if inserts or before.key in {"as", "with", "recursive"} or (before.text == "," and self._is_heading(at + 1)):
+        named = before.key in {"as", "with", "recursive"} or (before.text == ")" and self._closes_source(at - 1))
+        if inserts or named or (before.text == "," and self._is_heading(at + 1)):
             return self._name(self._at(at))
         dotted = f"{self._at(at - 2).text}." if before.text == "." else ""
         refuse(
             f"calls {dotted}{self._at(at).text}, which is not among the allowed functions: leave it out, or allow it "
             "in the settings if it neither reads nor changes anything"
+        )
+
+    def _closes_source(self, at: int) -> bool:
+        """Say whether the parenthesis ends a function's arguments, or a query in FROM: a name after it is an alias."""
+        depth = 0
+        while at >= 0:
+            depth += (self._at(at).text == ")") - (self._at(at).text == "(")
+            if depth == 0:
+                break
+            at -= 1
+        before, first = self._at(at - 1), self._at(at + 1).key
+        return before.key in self._functions or (
+            first in {"select", "values", "with"} and (before.key in {"from", "join", "lateral"} or before.text == ",")
         )
 
     def _is_heading(self, at: int) -> bool:

@@ -12,6 +12,7 @@ from todoservice.audit.reading import refuse
 OWNER: Final = "user_id"
 _INNER: Final = frozenset({("", ""), ("", "INNER"), ("", "CROSS")})
 _LEFT: Final = frozenset({("LEFT", ""), ("LEFT", "OUTER")})
+_FULL: Final = frozenset({("FULL", ""), ("FULL", "OUTER")})
 _RIGHT: Final = frozenset({("RIGHT", ""), ("RIGHT", "OUTER")})
 
 
@@ -25,8 +26,16 @@ class Relation:
     renamed: bool = False
     """Whether it has an alias."""
     confined: bool = False
+    columns: frozenset[str] | None = None
+    """Those of a function, else None: PostgreSQL reads `f.name` as `name(f)` where f, a value, has no such column."""
     rows: Sequence[Mapping[str, Any]] = ()
     """The rows of a VALUES list, by the names of its columns."""
+
+    def may_have(self, column: str) -> bool:
+        """Say whether a bare name can be a column of it: of a query and of an unknown function nobody knows."""
+        if self.table is not None:
+            return column in self.table.columns
+        return not self.columns or column in self.columns
 
     @property
     def schema(self) -> str | None:
@@ -72,6 +81,8 @@ class Sources:
 
     relations: Relations = field(default_factory=dict)
     ons: list[Any] = field(default_factory=list)
+    laterals: list[tuple[Any, Place]] = field(default_factory=list)
+    """Queries that see what is on their left, each with its place."""
     _conditions: list[_Condition] = field(default_factory=list)
 
     def join(self, side: str, kind: str, on: Any, left: frozenset[str], right: frozenset[str]) -> None:
@@ -82,8 +93,10 @@ class Sources:
             binds = right
         elif (side, kind) in _RIGHT:
             binds = left
+        elif (side, kind) in _FULL:
+            binds = frozenset()
         else:
-            refuse(f"holds a {side or kind} JOIN, which no filter confines: use LEFT JOIN, or a union of two")
+            refuse(f"holds a {side or kind} JOIN, which the audit does not know: use JOIN or LEFT JOIN")
         if on is not None:
             self.ons.append(on)
             self._add(on, left | right, binds)
@@ -124,7 +137,8 @@ class Sources:
         if type(node) is not exp.Column or node.name != column or isinstance(node.this, exp.Star):
             return None
         if not node.table:
-            relation = next(iter(self.relations.values())) if len(self.relations) == 1 else None
+            having = [relation for relation in self.relations.values() if relation.may_have(column)]
+            relation = having[0] if len(having) == 1 else None
         else:
             relation = self.relations.get(node.table)
             if relation is not None and node.db not in {"", relation.schema}:
@@ -159,7 +173,17 @@ def _equalities(condition: Any) -> Iterator[tuple[Any, Any]]:
         elif type(node) is exp.Paren:
             pending.append(node.this)
         elif type(node) is exp.EQ:
-            yield node.this, node.expression
+            yield from _pairs(node.this, node.expression)
+
+
+def _pairs(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield what an equality compares: of two rows of the same length, each with its fellow."""
+    if type(one) is not exp.Tuple or type(other) is not exp.Tuple:
+        yield one, other
+    elif len(one.expressions) == len(other.expressions) and not any(
+        item.is_star for item in (*one.expressions, *other.expressions)
+    ):
+        yield from zip(one.expressions, other.expressions, strict=True)
 
 
 def parameter(node: Any) -> int | None:

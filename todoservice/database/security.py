@@ -247,7 +247,8 @@ def _wanted(item: _Item, owners: Mapping[str, str | None]) -> _Privileges | None
         case _ if item.name in owners:
             return _wanted_of_table(owners[item.name], item.facts["columns"])
         case _:
-            return {"SELECT"} if item.name.endswith(VERSION_TABLE) else None
+            is_version_table = item.name.endswith(VERSION_TABLE) and item.facts["columns"] == ["version_num"]
+            return {"SELECT"} if is_version_table else None
 
 
 def _wanted_of_table(owner: str | None, columns: Iterable[str]) -> _Privileges:

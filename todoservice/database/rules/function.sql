@@ -4,7 +4,9 @@ SELECT format('the role %s may call %s, which %s', r.oid::regrole, f.oid::regpro
         CASE WHEN f.proleakproof THEN 'sees rows before their policy does (LEAKPROOF)' END,
         CASE WHEN NOT l.lanpltrusted THEN format('is written in %s, a language without bounds', l.lanname) END,
         CASE WHEN e.extname = 'dblink' THEN 'runs SQL over a connection of its own' END)),
-    format('run REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC, %s', f.oid::regprocedure, r.oid::regrole)
+    format('run %sREVOKE EXECUTE ON ROUTINE %s FROM PUBLIC, %s',
+        CASE WHEN f.prosecdef THEN format('ALTER ROUTINE %s SECURITY INVOKER, or ', f.oid::regprocedure) END,
+        f.oid::regprocedure, r.oid::regrole)
 FROM pg_catalog.pg_roles AS r
 CROSS JOIN pg_catalog.pg_proc AS f
 JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace

@@ -32,8 +32,12 @@ SELECT format('%s is unique over all users, which tells one what another has', i
 FROM owned
 JOIN pg_catalog.pg_index AS i ON i.indrelid = owned.oid
 WHERE (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary AND NOT EXISTS (
+    -- What INCLUDE adds to an index is no part of its key, and an exclusion may compare owners otherwise than by =.
     SELECT FROM pg_catalog.pg_attribute AS a
-    WHERE a.attrelid = owned.oid AND a.attname = 'user_id' AND a.attnum = ANY(i.indkey)
+    JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) ON k.number = a.attnum AND place <= i.indnkeyatts
+    LEFT JOIN pg_catalog.pg_constraint AS c ON c.conindid = i.indexrelid AND c.contype = 'x'
+    WHERE a.attrelid = owned.oid AND a.attname = 'user_id'
+        AND (c.oid IS NULL OR c.conexclop[place] = 'pg_catalog.=(uuid,uuid)'::regoperator)
 )
 UNION ALL
 SELECT format('the column user_id of %s is not a uuid that every row has', owned.name), :author

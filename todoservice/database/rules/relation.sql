@@ -17,7 +17,12 @@ WHERE r.rolname IN (:app, :login)
         ELSE false
     END
     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname NOT LIKE 'pg\_temp\_%'
-    AND (n.nspname <> :schema OR c.relname <> ALL(:tables) AND right(c.relname, length(:version_table)) <> :version_table)
+    AND (n.nspname <> :schema OR c.relname <> ALL(:tables) AND (
+        right(c.relname, length(:version_table)) <> :version_table OR EXISTS (
+            SELECT FROM pg_catalog.pg_attribute AS a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'version_num'
+        )
+    ))
     AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_depend AS d
         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'

@@ -21,6 +21,21 @@ SELECT format('the role %s is a member of %s', role::regrole, "group"::regrole),
 FROM belongs
 WHERE "group" NOT IN (SELECT oid FROM service WHERE rolname = :app)
 UNION ALL
+-- Who names the user to row-level security, may name any.
+SELECT format('the role %s is a member of %s, and can read and change every user''s rows', m.member::regrole, s.oid::regrole),
+    format('run REVOKE %s FROM %s', s.oid::regrole, m.member::regrole)
+FROM service AS s
+JOIN pg_catalog.pg_auth_members AS m ON m.roleid = s.oid
+JOIN pg_catalog.pg_roles AS r ON r.oid = m.member
+WHERE r.rolname NOT IN (:app, :login) AND NOT r.rolsuper
+    -- The owner, who can do so anyway, switches to it in the degraded mode and manages it.
+    AND m.member <> (SELECT nspowner FROM pg_catalog.pg_namespace WHERE nspname = :schema)
+    AND m.member <> (SELECT datdba FROM pg_catalog.pg_database WHERE datname = current_database())
+    AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_class AS c
+        WHERE c.relnamespace = to_regnamespace(:schema) AND c.relname = ANY(:tables) AND c.relowner = m.member
+    )
+UNION ALL
 SELECT format('the role %s owns the %s', s.oid::regrole, pg_describe_object(d.classid, d.objid, 0)),
     format('run REASSIGN OWNED BY %s TO CURRENT_USER, as the owner of the database', s.oid::regrole)
 FROM service AS s
