@@ -218,11 +218,13 @@ def test_an_unknown_name_is_a_fault(site: Site, field: str) -> None:
 def test_what_a_blocked_one_is_needed_for_is_a_fault(site: Site) -> None:
     """It is not imported either, and says why."""
     site.install("todoservice-notes", name="notes", source=HOOKS)
-    site.install("todoservice-papers", name="papers", source="1 / 0", requires=("todoservice-notes",))
+    traced = "from pathlib import Path\nPath(__file__).with_name('imported').touch()\n" + HOOKS
+    site.install("todoservice-papers", name="papers", source=traced, requires=("todoservice-notes",))
     assert told(block="notes") == [
         "P106 papers (todoservice-papers 0.3): it needs notes, which TODOSERVICE_BLOCK keeps out: "
         "let it in, or keep this one out, too"
     ]
+    assert not (site.path / "imported").exists()
     (line,) = told(only="papers")
     assert line.startswith("P106 papers (todoservice-papers 0.3): it needs notes, which TODOSERVICE_ONLY keeps out")
 
