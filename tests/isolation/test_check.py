@@ -368,6 +368,19 @@ def test_a_query_that_is_not_proven_is_a_finding(site: Site, capsys: pytest.Capt
 
 
 @pytest.mark.usefixtures("service")
+def test_what_a_plugin_sees_in_its_set_up_is_a_finding(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it is a warning at start."""
+    source = (
+        "from todoservice import hookimpl\n@hookimpl\ndef todoservice_checks(app): yield f'{app.title} has no bell'\n"
+    )
+    site.install("todoservice-careful", name="careful", source=source)
+    assert main(["check"]) == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "W104  careful (todoservice-careful 0.3): todoservice has no bell"
+    assert last.startswith("1 thing to mend; looked at ")
+
+
+@pytest.mark.usefixtures("service")
 def test_a_plugin_that_cannot_be_used_is_a_finding(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """With its plugin and distribution."""
     site.install("todoservice-broken", name="broken", source="import nothing_of_that_name")

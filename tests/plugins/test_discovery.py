@@ -218,11 +218,13 @@ def test_an_unknown_name_is_a_fault(site: Site, field: str) -> None:
 def test_what_a_blocked_one_is_needed_for_is_a_fault(site: Site) -> None:
     """It is not imported either, and says why."""
     site.install("todoservice-notes", name="notes", source=HOOKS)
-    site.install("todoservice-papers", name="papers", source="1 / 0", requires=("todoservice-notes",))
+    traced = "from pathlib import Path\nPath(__file__).with_name('imported').touch()\n" + HOOKS
+    site.install("todoservice-papers", name="papers", source=traced, requires=("todoservice-notes",))
     assert told(block="notes") == [
         "P106 papers (todoservice-papers 0.3): it needs notes, which TODOSERVICE_BLOCK keeps out: "
         "let it in, or keep this one out, too"
     ]
+    assert not (site.path / "imported").exists()
     (line,) = told(only="papers")
     assert line.startswith("P106 papers (todoservice-papers 0.3): it needs notes, which TODOSERVICE_ONLY keeps out")
 
@@ -251,10 +253,15 @@ def test_a_circle_of_requirements_is_a_fault() -> None:
     """The message names it, and whoever is outside of it starts."""
     one = Plugin("one", module("one", todoservice_models=[]), ("two",))
     two = Plugin("two", module("two", todoservice_models=[]), ("one",))
-    host = Host.load(Settings.load(), [one, two, module("three", todoservice_models=[])])
-    assert sorted(map(str, host.faults)) == [
-        f"P107 {name} (module {name}): these need each other in a circle: {circle}: break it in one of them"
-        for name, circle in (("one", "one -> two -> one"), ("two", "one -> two -> one"))
+    needing = Plugin("four", module("four", todoservice_models=[]), ("one",))
+    host = Host.load(Settings.load(), [one, two, needing, module("three", todoservice_models=[])])
+    assert list(map(str, host.faults)) == [
+        "P106 four (module four): it needs one, which is broken: mend that first",
+        *(
+            f"P107 {name} (module {name}): these need each other in a circle: one -> two -> one: "
+            "break it in one of them"
+            for name in ("one", "two")
+        ),
     ]
     assert [plugin.name for plugin in host.plugins] == ["three"]
 

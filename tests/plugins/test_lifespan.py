@@ -100,7 +100,7 @@ def test_a_lifespan_is_a_context_manager(settings: Settings) -> None:
 
 def test_what_a_plugin_sees_in_its_set_up_is_a_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     """The app starts all the same."""
-    careful = module("careful", todoservice_checks=lambda app: [f"{app.title} has no bell: install one"])
+    careful = module("careful", todoservice_checks=lambda app: [f"{app.title} has\nno bell: install one"])
     with TestClient(create_app(settings, plugins=[careful])):
         assert "W104 careful (module careful): todoservice has no bell: install one" in caplog.messages
 

@@ -84,7 +84,8 @@ class Fault:
 
     def __str__(self) -> str:
         """Tell it in one line."""
-        return ": ".join(filter(None, [f"{self.code} {self.whose}".rstrip(), self.message, self.hint]))
+        line = ": ".join(filter(None, [f"{self.code} {self.whose}".rstrip(), self.message, self.hint]))
+        return " ".join(line.split())
 
     def as_json(self) -> dict[str, str]:
         """Return its code, message and hint."""

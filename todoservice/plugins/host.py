@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
-from typing import Self
+from typing import Final, Self
 
 from fastapi import FastAPI
 
@@ -20,6 +20,9 @@ from todoservice.plugins.hooks import Hooks
 from todoservice.plugins.plugin import Plugin
 from todoservice.settings import Settings, unknown_variables
 from todoservice.statements import Statements
+
+_UNTOLD_MODELS: Final = frozenset({Code.UNMARKED, Code.ARGUMENT, Code.RAISED, Code.RETURNED, Code.MODEL})
+"""With these, a plugin's models may not be known, and what its migrations are to make."""
 
 
 class Host:
@@ -42,9 +45,9 @@ class Host:
         self._asked = {one.name: features.ask(self.hooks, one.plugin) for one in found if one.plugin and not one.faults}
         self._look(serving=serving)
         self._graph = self._needs()
+        self._ordered = self._order()
         self._give_up_dependents()
         self.statements = self._declare()
-        self._look_for_circles()
         self._provider = self._choose_provider() if serving else None
 
     @classmethod
@@ -140,7 +143,7 @@ class Host:
         for feature in asked:
             providers.look_at_provider(feature)
             self._tell(feature.faults)
-            if serving and not feature.faults:
+            if serving and not self._codes(feature.plugin.name) & _UNTOLD_MODELS:
                 self._tell(migrations.faults(feature.plugin))
         self._tell(routes.faults((feature.plugin, feature.router) for feature in asked))
 
@@ -164,7 +167,7 @@ class Host:
         while lost := [
             (one, name, why)
             for one in self.found
-            if not one.blocked and Code.NEEDS not in self._codes(one.name)
+            if not one.blocked and not self._codes(one.name) & {Code.NEEDS, Code.CYCLE}
             for name in sorted(self._graph[one.name])
             if (why := self._why_not(name, blocked))
         ]:
@@ -215,19 +218,17 @@ class Host:
             self._tell(error.faults)
             return None
 
-    def _look_for_circles(self) -> None:
+    def _order(self) -> list[Feature]:
+        """Return what was asked, each after those that it needs, without those that need each other in a circle."""
         graph = {name: needs & self._graph.keys() for name, needs in sorted(self._graph.items())}
-        self._ordered: list[Feature] = []
-        while graph:
+        while True:
             try:
-                order = TopologicalSorter(graph).static_order()
-                self._ordered = [self._asked[name] for name in order if name in self._asked]
+                order = list(TopologicalSorter(graph).static_order())
+                return [self._asked[name] for name in order if name in self._asked]
             except CycleError as error:
                 circle: list[str] = error.args[1]
                 self._tell(self._circle_fault(name, circle) for name in circle)
                 graph = {name: needs - set(circle) for name, needs in graph.items() if name not in circle}
-            else:
-                return
 
     def _circle_fault(self, name: str, circle: Sequence[str]) -> Fault:
         origin = next(one.origin for one in self.found if one.name == name)

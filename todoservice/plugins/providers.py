@@ -1,15 +1,15 @@
 """Which of the plugins says who is asking: `TODOSERVICE_IDENTITY`, and never another where that one fails."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
 
 from todoservice.identity import BY_HEADER, Identity, Provider
 from todoservice.plugins.discovery import Found
 from todoservice.plugins.faults import Code, Fault, PluginError, did_you_mean, told
 from todoservice.plugins.features import Feature
-from todoservice.plugins.plugin import Plugin
 from todoservice.settings import Settings, variable
 
-VARIABLE = variable("identity")
+VARIABLE: Final = variable("identity")
 
 
 def look_at_provider(feature: Feature) -> None:
@@ -17,41 +17,33 @@ def look_at_provider(feature: Feature) -> None:
     if feature.user is None:
         return
     try:
-        Identity(of(feature.plugin, feature))
+        Identity(Provider(str(feature.plugin), feature.user))
     except Exception as error:  # noqa: BLE001 - whatever FastAPI says of a stranger's function
         message = f"todoservice_user returned what FastAPI cannot depend on: {told(error, __name__)}"
         feature.faults.append(feature.plugin.fault(Code.RETURNED, message, "return a dependency"))
 
 
-def of(plugin: Plugin, feature: Feature) -> Provider:
-    """Return the provider that a plugin brings."""
-    if feature.user is None:
-        raise AssertionError
-    return Provider(str(plugin), feature.user)
-
-
 def chosen(
-    settings: Settings, found: Sequence[Found], features: Mapping[str, Feature], broken: Mapping[str, object]
+    settings: Settings, found: Sequence[Found], features: Mapping[str, Feature], broken: Collection[str]
 ) -> Provider:
     """Return who says who is asking. Raises PluginError where nobody may.
 
-    `features` are those of the plugins that were imported, `broken` the names of those that cannot be used.
+    `features` are those of the plugins that could be asked, `broken` the names of those that cannot be used.
     """
-    providers = [name for name, feature in features.items() if feature.user is not None]
-    faults = list(
-        _named_faults(settings.identity, found, features, broken)
-        if settings.identity
-        else _unnamed_faults(settings, providers)
-    )
-    if faults:
-        raise PluginError(*faults)
-    if settings.identity == BY_HEADER.name or not (settings.identity or providers):
-        return BY_HEADER
-    feature = features[settings.identity or providers[0]]
-    return of(feature.plugin, feature)
+    named = settings.identity
+    providers = {
+        name: Provider(str(feature.plugin), feature.user)
+        for name, feature in features.items()
+        if feature.user is not None
+    }
+    faults = _named_faults(named, found, providers, broken) if named else _unnamed_faults(settings, providers)
+    if refused := tuple(faults):
+        raise PluginError(*refused)
+    only = next(iter(providers), BY_HEADER.name)
+    return ({BY_HEADER.name: BY_HEADER} | providers)[named or only]
 
 
-def _unnamed_faults(settings: Settings, providers: Sequence[str]) -> Iterator[Fault]:
+def _unnamed_faults(settings: Settings, providers: Collection[str]) -> Iterator[Fault]:
     if len(providers) > 1:
         message = f"{', '.join(providers)} each say who is asking, and {VARIABLE} names none"
         yield Fault(Code.IDENTITY_SEVERAL, message, "set it to one of them")
@@ -63,7 +55,7 @@ def _unnamed_faults(settings: Settings, providers: Sequence[str]) -> Iterator[Fa
 
 
 def _named_faults(
-    name: str, found: Sequence[Found], features: Mapping[str, Feature], broken: Mapping[str, object]
+    name: str, found: Sequence[Found], providers: Collection[str], broken: Collection[str]
 ) -> Iterator[Fault]:
     known = {one.name: one for one in found}
     if name == BY_HEADER.name:
@@ -76,7 +68,7 @@ def _named_faults(
         yield Fault(Code.IDENTITY_BLOCKED, message, "let it in, or name another")
     elif name in broken:
         yield Fault(Code.IDENTITY_BROKEN, f"{VARIABLE} names {name}, which is broken", "mend it, or name another")
-    elif features[name].user is None:
+    elif name not in providers:
         message = f"{VARIABLE} names {name}, which does not say who is asking"
         hint = f"name one that implements todoservice_user, or {BY_HEADER.name}"
         yield Fault(Code.IDENTITY_NONE, message, hint)
