@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from compute import ADMIN, PROGRAMS, compute
 from databases import database, login_url, migrate
 from fastapi import FastAPI
 from playing import Play, playing
@@ -27,7 +28,7 @@ DATA = "TODOSERVICE_TEST_DATA_DIR"
 def pytest_configure() -> None:
     """Keep the operator's own settings out of the tests, and choose the folder that all workers share."""
     for name in [name for name in os.environ if name.startswith(("TODOSERVICE_", "NEON_"))]:
-        if name not in {SERVER, DATA}:
+        if name not in {SERVER, DATA, PROGRAMS}:
             del os.environ[name]
     if SERVER not in os.environ and DATA not in os.environ:
         folder = Path(tempfile.mkdtemp(prefix="todoservice-tests-"))
@@ -40,6 +41,10 @@ def server_url() -> Iterator[str]:
     """Return the URL of a superuser of a PostgreSQL server that the tests may use up."""
     if SERVER in os.environ:
         yield os.environ[SERVER]
+        return
+    if PROGRAMS in os.environ:
+        with compute() as node:
+            yield node.url(ADMIN, "postgres")
         return
     with embedded.acquire(Path(os.environ[DATA]), durable=False) as lease:
         yield lease.url

@@ -205,6 +205,7 @@ def test_the_object_for_fastapi_run_is_the_app(database_url: str) -> None:
     subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"NEON_DATABASE_URL": database_url})
 
 
+@pytest.mark.slow
 def test_workers_share_an_embedded_server(data_dir: Path, unused_port: int) -> None:
     """Ten start at once on an empty directory; the data outlives a kill -9 of all of them."""
     me = {"X-User-ID": str(uuid4())}

@@ -3,22 +3,14 @@
 import re
 import shlex
 from contextlib import closing
-from pathlib import Path
 
 import psycopg2
 import pytest
 from databases import login_url, migrate
+from documents import blocks
 from psycopg2.errors import InsufficientPrivilege
 
 from todoservice.cli import main
-
-DOCS = Path(__file__).parent.parent / "docs"
-
-
-def blocks(document: str, language: str) -> list[str]:
-    """Return a document's code blocks of a language."""
-    text = (DOCS / document).read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
 
-import httpx2
 import pytest
+from documents import session
 from fastapi import FastAPI
-from serving import serving, wait_until_ready
+from serving import curl, serving, wait_until_ready
 from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
@@ -45,37 +45,13 @@ def server(fresh_url: str, unused_port: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{unused_port}"
 
 
-def _session() -> list[tuple[str, str]]:
-    """Return the commands of the README's session, each with its output."""
-    parts = re.split(r"^\$ ", blocks("console")[0], flags=re.MULTILINE)[1:]
-    return [(command, output.strip()) for command, _, output in (part.partition("\n") for part in parts)]
-
-
-def _curl(command: str) -> str:
-    """Do what this curl command does, with the options that the README uses."""
-    method, headers, body, url = "GET", {}, None, ""
-    words = iter(shlex.split(command)[1:])
-    for word in words:
-        if word == "-X":
-            method = next(words)
-        elif word == "-H":
-            name, _, value = next(words).partition(": ")
-            headers[name] = value
-        elif word == "--json":
-            body, method = next(words), "POST" if method == "GET" else method
-            headers["Content-Type"] = "application/json"
-        else:
-            url = word
-    return httpx2.request(method, url, headers=headers, content=body).text
-
-
 def test_the_session_answers_as_shown(server: str) -> None:
     """Each command, to the byte, but for ids and instants."""
     known: dict[str, str] = {}
-    for command, shown in _session():
+    for command, shown in session(blocks("console")[0]):
         for told, real in known.items():
             command = command.replace(told, real)  # noqa: PLW2901
-        answer = _curl(command.replace(BASE, server))
+        answer = curl(command.replace(BASE, server)).text
         assert VOLATILE.sub("*", answer) == VOLATILE.sub("*", shown)
         if not known:
             known[json.loads(shown)["id"]] = json.loads(answer)["id"]

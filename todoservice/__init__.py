@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from todoservice.fields import Text as Text
     from todoservice.fields import Timestamp as Timestamp
     from todoservice.hookspecs import hookimpl as hookimpl
+    from todoservice.idempotence import idempotent as idempotent
     from todoservice.migrations.data import unforced as unforced
     from todoservice.models import Owned as Owned
     from todoservice.models import Shared as Shared
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from todoservice.problems import Conflict as Conflict
     from todoservice.problems import InvalidRequest as InvalidRequest
     from todoservice.problems import NotFound as NotFound
+    from todoservice.problems import OutcomeUnknown as OutcomeUnknown
     from todoservice.problems import Problem as Problem
+    from todoservice.problems import ServiceUnavailable as ServiceUnavailable
     from todoservice.problems import Unauthenticated as Unauthenticated
     from todoservice.problems import responses as responses
     from todoservice.scope import CurrentScope as CurrentScope
@@ -44,12 +47,22 @@ _HOMES: Final = {
     "confinement": ("UnscopedStatement",),
     "fields": ("Id", "Line", "Text", "Timestamp"),
     "hookspecs": ("hookimpl",),
+    "idempotence": ("idempotent",),
     "migrations.data": ("unforced",),
     "models": ("Owned", "Shared", "created_at", "uuid7", "uuid7_time"),
     "pagination": ("Page", "PageRequest"),
     "parameters": ("param",),
     "plugins": ("Plugin",),
-    "problems": ("Conflict", "InvalidRequest", "NotFound", "Problem", "Unauthenticated", "responses"),
+    "problems": (
+        "Conflict",
+        "InvalidRequest",
+        "NotFound",
+        "OutcomeUnknown",
+        "Problem",
+        "ServiceUnavailable",
+        "Unauthenticated",
+        "responses",
+    ),
     "scope": ("CurrentScope", "Scope"),
     "settings": ("Settings",),
     "statements": ("Queries", "UnknownQuery"),

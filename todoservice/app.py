@@ -1,14 +1,14 @@
 """The app factory: settings, plugins, database, routes."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import ModuleType
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
 
 import todoservice
 from todoservice import handlers, health, openapi, problems
@@ -17,7 +17,7 @@ from todoservice.database.embedded import EmbeddedUnavailable
 from todoservice.database.engine import build_engine
 from todoservice.database.source import Source
 from todoservice.identity import BY_HEADER, HEADER, Identity
-from todoservice.middleware import BodyLimit, CannotStart, ReadableStartup, RequestContext
+from todoservice.middleware import BodyLimit, CannotStart, LastResort, ReadableStartup, RequestContext
 from todoservice.plugins import Plugin, lifespan, listing, routes
 from todoservice.plugins.features import Feature
 from todoservice.plugins.host import Host
@@ -50,11 +50,13 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
         generate_unique_id_function=_operation_id,
     )
     app.state.host = host
-    app.state.data = Data(database, host.statements, settings.statement_timeout, settings.provision_users)
+    app.state.data = Data(
+        database, host.statements, settings.statement_timeout, settings.provision_users, settings.request_budget
+    )
     identity = Identity(host.provider, partial(admit, app.state.data))
     handlers.install(app, identity)
-    for middleware in (_limit(settings.max_body_size), RequestContext, ReadableStartup):
-        app.add_middleware(middleware)
+    for around in _around(settings, host):
+        app.add_middleware(around)
     app.include_router(health.router)
     if settings.plugins_endpoint:
         app.include_router(listing.endpoint(host))
@@ -64,8 +66,13 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     return app
 
 
-def _limit(size: int) -> Callable[[Any], BodyLimit]:
-    return lambda app: BodyLimit(app, size)
+def _around(settings: Settings, host: Host) -> Iterator[Callable[[ASGIApp], ASGIApp]]:
+    """Yield what is put around the routes, from the inside out."""
+    yield partial(BodyLimit, limit=settings.max_body_size)
+    yield LastResort
+    yield from (feature.layer.around for feature in reversed(host.features) if feature.layer)
+    yield RequestContext
+    yield ReadableStartup
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -78,12 +85,17 @@ def _database(settings: Settings, source: Source, host: Host) -> Database:
         pool_size=settings.pool_size,
         pool_timeout=settings.pool_timeout,
         connect_timeout=settings.connect_timeout,
+        recycle_after=settings.pool_recycle,
+        ping_after=settings.pool_ping_after,
         connect_args=source.connect_args,
     )
 
     readiness = Readiness(settings, source, host.plugins, host.installed)
     mend = readiness.migrate if source.migrates else None
-    return Database(engine, readiness.verify, mend, door=readiness.door, statement_limit=settings.statement_timeout + 1)
+    return Database(
+        engine, readiness.verify, mend, door=readiness.door, statement_limit=settings.statement_timeout + 1,
+        shutdown_timeout=settings.shutdown_timeout,
+    )  # fmt: skip
 
 
 def _mount(app: FastAPI, feature: Feature, identity: Identity) -> None:

@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"todoservice {todoservice.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_check(commands)
+    _add_doctor(commands)
     _add_plugins(commands)
     database = commands.add_parser(
         "db",
@@ -62,6 +63,19 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object instead of lines")
     parser.set_defaults(run=_check)
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="look at how the service is connected",
+        description="Look at NEON_DATABASE_URL and NEON_MIGRATION_DATABASE_URL and at the databases that they lead to: "
+        "how they are spelled, what TLS verifies, how far away they are, whether they are asleep, migrated and large "
+        "enough. Tell what to change. Changes nothing, shows no password, and takes three minutes at most. "
+        "Exits with 1 where there is an error, so that the service cannot serve; warnings and notes are no errors.",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object instead of lines")
+    parser.set_defaults(run=_doctor)
 
 
 def _add_plugins(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -152,6 +166,14 @@ def _check(given: argparse.Namespace) -> int:
     from todoservice.settings import Settings  # noqa: PLC0415
 
     report = check.look(Settings.load())
+    print(json.dumps(report.as_json(), indent=2) if given.json else report)
+    return int(not report.ok)
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from todoservice import doctor  # noqa: PLC0415
+
+    report = doctor.look()
     print(json.dumps(report.as_json(), indent=2) if given.json else report)
     return int(not report.ok)
 

@@ -4,6 +4,9 @@ A feature is a module with some of these functions, each marked `@hookimpl`, pub
 `[project.entry-points.todoservice] <name> = "<module>"`. That name is the feature's only name: its URL is
 `/api/v1/<name>`, its tables are `<name>` or `<name>_*`, its migrations live in `<module>/migrations`.
 A function may leave out arguments that it does not need.
+
+A hook that is to go says so for a release: `@hookspec(warn_on_impl=DeprecationWarning("what to write instead"))`, or
+`warn_on_impl_args={"argument": DeprecationWarning("...")}`. Whoever implements it is then told, W105.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,6 +16,7 @@ from typing import Any
 import pluggy
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
+from starlette.types import ASGIApp
 
 from todoservice.models import Owned, Shared
 from todoservice.statements import Queries
@@ -45,6 +49,18 @@ def todoservice_queries() -> type[Queries] | Iterable[type[Queries]]:
 @hookspec
 def todoservice_settings() -> type[BaseModel]:
     """Return what an operator may configure: `TODOSERVICE_<NAME>__<FIELD>` sets a field, checked at start."""
+    raise NotImplementedError
+
+
+@hookspec
+def todoservice_middleware(settings: Any) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what wraps the app: a class or a function that takes an ASGI app, once, and returns one.
+
+    `functools.partial(CORSMiddleware, allow_origins=[...])` is one. It stands between the request's id and all else, in
+    start order, the first outermost: it sees every answer, also those to failures. What it raises itself is answered
+    with 500. It sees the requests of all users, those of no user, and what is no request at all, such as the lifespan's
+    events: let pass what you do not know.
+    """
     raise NotImplementedError
 
 

@@ -1,8 +1,10 @@
-"""What surrounds every request: its id, the limit of its body, and the answer of last resort."""
+"""What surrounds every request: its id, the plugins' middleware, the answer of last resort, the limit of its body."""
 
+import asyncio
 import logging
 import re
 import sys
+from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
@@ -10,16 +12,20 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todoservice.problems import ServerError
+from todoservice.problems import OutcomeUnknown, ServerError, ServiceUnavailable
 
 logger = logging.getLogger("todoservice")
 
 REQUEST_ID: Final = "X-Request-ID"
+_ID: Final = "todoservice.request_id"
+"""Where the request's id stands in the ASGI scope."""
+_TOLD: Final = "_todoservice_told"
+"""The mark of an exception that is in the log: those around whose it is say nothing more."""
 _VALID_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 class RequestContext:
-    """Give every request an id, keep its answer out of caches, and answer for whatever was not foreseen.
+    """Give every request an id, and keep its answer out of caches.
 
     A client's own `X-Request-ID` is kept where it is 1 to 128 unreserved characters (RFC 3986, section 2.3).
     """
@@ -33,32 +39,87 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope).getlist(REQUEST_ID))
-        started = False
+        scope[_ID] = request_id = _request_id(Headers(scope=scope).getlist(REQUEST_ID))
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        try:
-            await self.app(scope, receive, send_with_id)
-        except Exception:
-            # The path is quoted: it may hold a line break.
-            logger.exception("%s %r failed, request id %s", scope["method"], scope["path"], request_id)
-            if started:
-                raise
-            await ServerError(request_id=request_id).response()(scope, receive, send_with_id)
+        await self.app(scope, receive, send_with_id)
 
 
 def _request_id(given: list[str]) -> str:
     if len(given) == 1 and _VALID_ID.fullmatch(given[0]):
         return given[0]
     return str(uuid4())
+
+
+class LastResort:
+    """Answer for what the app inside did not foresee, unless its answer has begun: log it, and tell only its id."""
+
+    def __init__(self, app: ASGIApp, whose: str = "") -> None:
+        """Wrap `app`: `whose` middleware, or the routes."""
+        self.app = app
+        self._where = f" in the middleware of {whose}" if whose else ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            if _TOLD not in vars(error):
+                # The path is quoted: it may hold a line break.
+                where = (scope["method"], scope["path"], self._where, scope[_ID])
+                logger.exception("%s %r failed%s, request id %s", *where)
+            if started:
+                vars(error)[_TOLD] = True
+                raise
+            await ServerError(request_id=scope[_ID]).response()(scope, receive, send)
+        except asyncio.CancelledError:
+            # The server's time for shutting down is over. Raised, this becomes its 500, with a traceback in the log.
+            if started:
+                raise
+            await _cut_off(scope["method"]).response()(scope, receive, send)
+
+
+def _cut_off(method: str) -> ServiceUnavailable:
+    """Return the problem of a request that the server gives up."""
+    if method in {"GET", "HEAD", "OPTIONS"}:
+        return ServiceUnavailable("The service gave the request up to shut down: try again shortly.")
+    return OutcomeUnknown(
+        "The service gave the request up to shut down: the change may have been made or not. Look before you try again."
+    )
+
+
+class Layer:
+    """A plugin's middleware. It is made before the app that it wraps, so that the app is not made with a faulty one."""
+
+    def __init__(self, whose: str, wrap: Callable[[ASGIApp], ASGIApp]) -> None:
+        """Have `wrap` make it, the function or class of the plugin `whose`. Raises what that raises."""
+        self._whose = whose
+        self._inside: ASGIApp
+        self.outside = wrap(self._serve_inside)
+
+    async def _serve_inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._inside(scope, receive, send)
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Put it around `app`, and return both. It is put around one app only."""
+        self._inside = app
+        return LastResort(self.outside, self._whose)
 
 
 class BodyLimit:

@@ -166,6 +166,15 @@ class ServiceUnavailable(Problem):
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
+class OutcomeUnknown(ServiceUnavailable):
+    """A change was sent and never answered: it may have been made. Trying again blindly could make it twice."""
+
+    default = (
+        "The connection to the database was lost before it answered: the change may have been made or not. "
+        "Look before you try again."
+    )
+
+
 _CODES: Final = {401: "UNAUTHENTICATED", 413: "BODY_TOO_LARGE", 500: "SERVER_ERROR"}
 """The error codes that are not the reason phrase in capitals."""
 _PHRASES: Final = {

@@ -1,7 +1,8 @@
 """One user's door to the database."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from starlette.responses import Response
 
 from todoservice.confinement import UnscopedStatement
 from todoservice.database.client import Database, Transaction
+from todoservice.database.retries import Attempts
+from todoservice.idempotence import execute
 from todoservice.identity import USER_ID
 from todoservice.models import SCHEMA
 from todoservice.pagination import PageRequest, cursor
-from todoservice.problems import NotFound
+from todoservice.problems import NotFound, OutcomeUnknown, ServiceUnavailable
 from todoservice.rows import PER_MESSAGE
 from todoservice.statements import Prepared, Statements, page_size
 
@@ -38,6 +41,8 @@ class Data:
     statement_timeout: float
     """Seconds."""
     provision_users: bool
+    request_budget: float
+    """Seconds."""
 
 
 class Scope:
@@ -53,9 +58,10 @@ class Scope:
     parameters (`uuid7()` makes an id). `text(...).columns(Todo.id, Todo.title)` can be answered as JSON too.
 
     Every method raises a Problem where the database refuses or fails: `Conflict` for a unique constraint,
-    `InvalidRequest` for a value that a column does not take, `ServiceUnavailable` where it is out of reach; and
-    `UnscopedStatement` for a statement that cannot be confined to the user, `UnknownQuery` for a name that no plugin
-    of the app has declared, `TypeError` for wrong parameters.
+    `InvalidRequest` for a value that a column does not take, `ServiceUnavailable` where it is out of reach, and
+    `OutcomeUnknown` where a change was sent and never answered. They raise `UnscopedStatement` for a statement that
+    cannot be confined to the user, `UnknownQuery` for a name that no plugin of the app has declared, `TypeError` for
+    wrong parameters.
     """
 
     def __init__(self, data: Data, user_id: UUID, *, status: int = 200, feature: str = "") -> None:
@@ -68,6 +74,7 @@ class Scope:
         self._status = status
         self._feature = feature
         self._user_id = UUID(str(user_id))
+        self._deadline = 0.0
 
     def _guard(self, text: str, parameters: Any) -> None:
         self._data.statements.audit.check(text, parameters, self._user_id)
@@ -143,16 +150,51 @@ class Scope:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """Make the statements of the block one transaction: committed at its end, rolled back where it raises."""
+        """Make the statements of the block one transaction: committed at its end, rolled back where it raises.
+
+        Python cannot run a block twice: where its connection is lost, it raises ServiceUnavailable, and nothing was
+        changed; or, at its end, OutcomeUnknown. `run_transaction` can try again.
+        """
+        async with self._opened(self._attempts()):
+            yield
+
+    async def run_transaction(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Do `work`, an async function, in one transaction, and return what it returns.
+
+        It is done again as a whole, in another transaction, where the first one was lost or stood in another's way
+        and has surely changed nothing. So it must not change anything but rows.
+        """
+        attempts = self._attempts()
+        while True:
+            try:
+                async with self._opened(attempts):
+                    return await work()
+            except OutcomeUnknown:
+                raise
+            except ServiceUnavailable as problem:
+                await attempts.again(problem)
+
+    @asynccontextmanager
+    async def _opened(self, attempts: Attempts) -> AsyncIterator[None]:
         if self._transaction() is not None:
             msg = "this scope is in a transaction already: use one block for all its statements"
             raise RuntimeError(msg)
-        async with self._data.database.transaction(self._prefix(inserts=True), self._guard) as transaction:
+        async with self._data.database.transaction(self._prefix(inserts=True), self._guard, attempts) as transaction:
             token = _open.set((self, transaction))
             try:
                 yield
             finally:
                 _open.reset(token)
+
+    def _attempts(self, *, repeatable: bool = False, writes: bool = True) -> Attempts:
+        """Return the tries that a unit of work has left: all work of a request has one budget.
+
+        What goes on after it, as a background task does, gets another.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._deadline <= now:
+            self._deadline = now + self._data.request_budget
+        return Attempts(self._deadline, repeatable=repeatable, writes=writes)
 
     def _transaction(self) -> Transaction | None:
         """Return the transaction whose block this is called in: another task of the scope's is in none."""
@@ -169,7 +211,7 @@ class Scope:
     ) -> Result:
         prepared = self._prepared(statement)
         values = prepared.parameters(self._user_id, params) | extra
-        return await self._send(prepared, shape(prepared), values, fetch)
+        return await self._send(prepared, shape, values, fetch)
 
     async def _insert(
         self,
@@ -184,12 +226,12 @@ class Scope:
             msg = "a list of rows is given as scope.all(statement, [{...}, ...]), with all parameters in each row"
             raise TypeError(msg)
         prepared, given = self._prepared(statement), list(rows)
-        executable = shape(prepared.many)
+        many = prepared.many
         starts = range(0, len(given), PER_MESSAGE)
         pages = [prepared.row_parameters(self._user_id, given[at : at + PER_MESSAGE], at) for at in starts]
         alone = len(pages) > 1 and self._transaction() is None
         async with self.transaction() if alone else nullcontext():
-            return [await self._send(prepared.many, executable, page, fetch) for page in pages]
+            return [await self._send(many, shape, page, fetch) for page in pages]
 
     def _prepared(self, statement: Any) -> Prepared:
         with self._named():
@@ -198,18 +240,22 @@ class Scope:
     async def _send(
         self,
         prepared: Prepared,
-        executable: Executable,
+        shape: Callable[[Prepared], Executable],
         values: dict[str, Any],
         fetch: Callable[[CursorResult[Any]], Result],
     ) -> Result:
+        executable = shape(prepared)
+        done = shape(prepared.done) if prepared.done is not None else None
+        attempts = self._attempts(repeatable=prepared.repeatable, writes=prepared.writes)
+
         def work(connection: Connection) -> Result:
-            return fetch(connection.execute(executable, values))
+            return fetch(execute(connection, executable, done, values, again=attempts.unanswered))
 
         with self._named(prepared.name):
             transaction = self._transaction()
             if transaction is not None:
                 return await transaction.run(work)
-            return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard)
+            return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard, attempts)
 
     @contextmanager
     def _named(self, *names: str) -> Iterator[None]:

@@ -61,10 +61,18 @@ class Settings(BaseSettings):
     """Connections of each process."""
     pool_timeout: Seconds = 5.0
     """Seconds to wait for a free connection."""
+    pool_recycle: Seconds = 1800.0
+    """Seconds after which a connection is replaced."""
+    pool_ping_after: Seconds = 60.0
+    """Seconds of idleness after which a connection is tried before it is used: a round trip."""
     connect_timeout: Seconds = 10.0
     """Seconds to wait for a new connection, name look-up and authentication included."""
+    request_budget: Seconds = 15.0
+    """Seconds in which a request that meets a failing database is tried again."""
     statement_timeout: Seconds = 10.0
     """Seconds after which the database ends a statement."""
+    shutdown_timeout: Seconds = 10.0
+    """Seconds in which work under way may end when the service shuts down."""
     allowed_functions: str | None = None
     """Functions, separated by commas, that statements may call besides the audit's own list."""
     max_body_size: PositiveInt = 1024 * 1024

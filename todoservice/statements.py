@@ -18,6 +18,7 @@ from sqlmodel import col
 
 from todoservice.audit import Audit, Verdict
 from todoservice.confinement import UnscopedStatement, faults, mark, set_columns
+from todoservice.idempotence import answer_of_done, is_idempotent
 from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
 from todoservice.plugins.faults import did_you_mean
@@ -52,6 +53,12 @@ class Prepared:
     defaults: Mapping[str, Default]
     inserts: bool = False
     """Whether it adds rows, which need their user to be there."""
+    writes: bool = False
+    """Whether it changes rows."""
+    repeatable: bool = False
+    """Whether it may be sent again where nobody knows if it was done."""
+    done: "Prepared | None" = None
+    """What answers in its place where an earlier sending has done it."""
     _pages: dict[str, Executable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -107,7 +114,7 @@ class Prepared:
         except TypeError as error:
             msg = f"{self.name} {error}"
             raise TypeError(msg) from None
-        return Prepared(self.name, statement, self.criteria, self.dialect, {}, inserts=True)
+        return Prepared(self.name, statement, self.criteria, self.dialect, {}, inserts=True, writes=True)
 
     @property
     def _takes_rows(self) -> bool:
@@ -266,6 +273,8 @@ class Statements:
             raise UnscopedStatement(msg)
         prepared = self._prepare(statement, name)
         self._prove_shapes(prepared)
+        if prepared.done is not None:
+            self._prove_shapes(prepared.done)
         self._declared[statement] = prepared
 
     @property
@@ -328,8 +337,15 @@ class Statements:
         prepared = Prepared(name, bound(statement), self._criteria, self._dialect, defaults)
         verdict = self._verdict(prepared.compiled)
         check_user(statement, verdict.users)
-        prepared.inserts = verdict.inserts
+        prepared.inserts, prepared.writes = verdict.inserts, verdict.changes > 0
+        prepared.done = self._done(prepared, verdict.changes)
+        harmless = verdict.harmless or prepared.done is not None
+        prepared.repeatable = harmless or is_idempotent(statement)
         return prepared
+
+    def _done(self, prepared: Prepared, changes: int) -> Prepared | None:
+        answer = answer_of_done(prepared.statement) if changes == 1 else None
+        return answer if answer is None else Prepared(prepared.name, answer, self._criteria, self._dialect, {})
 
 
 @contextmanager

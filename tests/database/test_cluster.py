@@ -15,6 +15,7 @@ from todoservice.database import embedded
 from todoservice.database.embedded import EmbeddedUnavailable, acquire, default_data_dir, installed
 from todoservice.database.url import parse_url
 
+pytestmark = pytest.mark.slow
 as_root = pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="is about root, and reads /proc")
 
 

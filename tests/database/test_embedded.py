@@ -11,9 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
+import pytest
 from clusters import ask, pidfile, server_pid
 
 from todoservice.database.embedded import Lease, acquire
+
+pytestmark = pytest.mark.slow
 
 HOLD = """
 import os, sys, psycopg2

@@ -37,6 +37,32 @@ def test_another_machine_is_reached_over_tls(host: str) -> None:
     assert parse_url(f"postgresql://u:p@{host}/db").query["sslmode"] == "require"
 
 
+def test_the_machines_own_authorities() -> None:
+    """With them libpq takes nothing weaker than verify-full, which it gets where no sslmode is given."""
+    assert parse_url("postgresql://u:p@db.test/db?sslrootcert=system").query["sslmode"] == "verify-full"
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode"),
+    [
+        ({"PGSSLMODE": "verify-full"}, "verify-full"),
+        ({"PGSSLMODE": "verify-ca"}, "verify-ca"),
+        ({"PGSSLMODE": "disable"}, "require"),
+        ({"PGSSLROOTCERT": "ca.pem"}, "require"),
+        ({"PGSSLROOTCERT": "system"}, "verify-full"),
+    ],
+    ids=str,
+)
+def test_what_the_environment_verifies_is_not_weakened(
+    environment: dict[str, str], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the URL has no sslmode, libpq's variables are heard, but not to go without TLS."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert parse_url("postgresql://u:p@db.test/db").query["sslmode"] == mode
+    assert parse_url("postgresql://u:p@db.test/db?sslmode=require").query["sslmode"] == "require"
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", ""])
 def test_this_machine_is_reached_as_it_is(host: str) -> None:
     """A local server often has no TLS."""

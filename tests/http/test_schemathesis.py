@@ -68,6 +68,7 @@ def _faults(event: events.ScenarioFinished) -> Iterator[str]:
                 yield f"{check.name}: {check.failure_info.failure.message}\n{case.as_curl_command()}\n{answer}"
 
 
+@pytest.mark.slow
 def test_nothing_is_found(api: FastAPI) -> None:
     """Every check passes in every phase, for valid data and invalid, one by one and in sequences."""
     faults, asked = found(api, CONFIG | INVENTED_CURSORS)

@@ -119,7 +119,7 @@ def test_two_users_take_turns_in_every_operation(through: FastAPI, nothing_set: 
 
 @EITHER
 def test_users_at_the_same_time_see_their_own(through: FastAPI, nothing_set: Callable[[], None]) -> None:
-    """Twenty of them, whose statements PgBouncer puts on one connection in any order."""
+    """Twenty of them, whose statements PgBouncer puts on one connection in any order (scenario 15)."""
 
     async def work(scope_of: Callable[[UUID], Scope]) -> None:
         async def one(user: UUID) -> None:
@@ -210,7 +210,7 @@ async def cancel_a_transaction(scope: Scope) -> None:
 def test_nothing_sticks_whatever_happens(
     through: FastAPI, nothing_set: Callable[[], None], happens: Callable[[Scope], Awaitable[None]]
 ) -> None:
-    """The next user of the connection finds their own rows only, and the next client nothing set."""
+    """The next user of the connection finds their own rows only, and the next client nothing set (scenario 15)."""
 
     async def work(scope_of: Callable[[UUID], Scope]) -> None:
         for _ in range(2):

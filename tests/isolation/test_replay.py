@@ -196,3 +196,29 @@ def test_an_answer_that_tells_them_apart_is_found(app_with: Callable[[APIRouter]
         [told] = differences(app.openapi(), sender(client, me), [id])
     assert told.startswith(f"GET {BOXES}/{{id}} tells another user's row from a missing one: with {id} it answers 409 ")
     assert told.endswith("look for the row through the scope, and answer NotFound where there is none")
+
+
+@pytest.mark.parametrize("path", ["/of?id={}&kind=x", "/named/{}"])
+def test_an_id_is_tried_wherever_it_could_stand(app_with: Callable[[APIRouter], FastAPI], path: str) -> None:
+    """In the query, beside what else that has to have; and in a path that only asks for a text."""
+    id = uuid7()
+    careless = APIRouter()
+
+    @careless.get("/of")
+    async def tell_of(id: Id, kind: Line) -> None:
+        tell_named(str(id))
+
+    @careless.get("/named/{name}")
+    def tell_named(name: str) -> None:
+        if name != str(id):
+            raise NotFound
+
+    app = app_with(careless)
+    with TestClient(app) as client:
+        send = sender(client, uuid7())
+        assert send("GET", f"{BOXES}{path.format(id)}", None).status_code == 200
+        told = list(differences(app.openapi(), send, [id]))
+    template = path.partition("?")[0].format("{name}")
+    assert [
+        line for line in told if line.startswith(f"GET {BOXES}{template} tells another user's row from a missing one")
+    ]

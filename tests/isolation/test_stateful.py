@@ -126,6 +126,7 @@ def asking(settings: Settings) -> FastAPI:
     return create_app(settings, plugins=[todoservice_todos, module("asks", todoservice_router=router)])
 
 
+@pytest.mark.slow
 def test_two_users_never_meet(asking: FastAPI) -> None:
     """Whatever they do, in whatever order, every answer is the one of a world in which they are alone."""
     with TestClient(asking) as client:

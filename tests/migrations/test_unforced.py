@@ -62,7 +62,7 @@ def migrated(make_plugin: MakePlugin, urls: tuple[str, str], body: str) -> list[
 def test_a_data_migration_fails_aloud(urls: tuple[str, str], make_plugin: MakePlugin) -> None:
     """Rather than to change no row, in silence."""
     with pytest.raises(
-        MigrationError, match=r"affected by row-level security policy .* `with todoservice.unforced\(op, TABLE\):`$"
+        MigrationError, match=r"affected by row-level security policy .* `with todoservice.unforced\(op, TABLE\):`;"
     ):
         migrated(make_plugin, urls, "op.execute(\"UPDATE todoservice.notes SET text = 'new'\")")
     assert ask(urls[1], "SELECT text FROM todoservice.notes") == [("old",)]

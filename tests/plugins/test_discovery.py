@@ -95,6 +95,16 @@ def test_a_module_that_exits_is_named(site: Site) -> None:
     assert line.startswith("P101 notes (todoservice-notes 0.3): todoservice_notes cannot be imported: SystemExit: bye")
 
 
+def test_a_module_that_panics_is_named(site: Site) -> None:
+    """What extensions in Rust raise is no Exception; and some fail to say what they are."""
+    panic = "class Panic(BaseException):\n    def __str__(self): raise ValueError\n\nraise Panic"
+    site.install("todoservice-notes", name="notes", source=panic)
+    assert told() == [
+        "P101 notes (todoservice-notes 0.3): todoservice_notes cannot be imported: Panic (todoservice_notes.py:4): "
+        "mend it, or set TODOSERVICE_BLOCK=notes"
+    ]
+
+
 def test_an_interrupt_at_import_is_the_operators(site: Site) -> None:
     """Ctrl-C is nobody's fault."""
     site.install("todoservice-notes", name="notes", source="raise KeyboardInterrupt")
@@ -197,6 +207,19 @@ def test_a_blocked_plugin_is_not_imported(site: Site) -> None:
     site.install("todoservice-notes", name="notes", source="1 / 0")
     assert told(block=" notes ,") == []
     assert states(block="notes") == {"notes": "blocked", "todos": "active"}
+
+
+def test_nothing_is_wrong_with_what_is_blocked(site: Site) -> None:
+    """Neither with its name, nor with those that claim it too, nor with what it needs: it is not used."""
+    site.install("todoservice-docs", name="docs", source=HOOKS)
+    site.install("todoservice-notes", name="notes", source=HOOKS)
+    site.install("other-notes", name="notes", source=HOOKS)
+    site.install("todoservice-pens", name="pens", source=HOOKS, requires=("todoservice-inks",))
+    site.install("todoservice-inks", name="inks", source=HOOKS, requires=("todoservice-pens",))
+    assert {line.partition(" ")[0] for line in told()} == {"P102", "P105", "P107"}
+    assert told(only="todos") == []
+    assert told(block="docs,notes,pens,inks") == []
+    assert [line.partition(" (")[0] for line in told(block="docs,notes,pens")] == ["P106 inks"]
 
 
 def test_only_those_that_are_allowed_are_used(site: Site) -> None:

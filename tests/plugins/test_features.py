@@ -35,9 +35,9 @@ def todoservice_models():
 REVISION = "revision = {!r}\ndown_revision = None\ndef upgrade(): ...\ndef downgrade(): ...\n"
 
 
-def lines(*given: ModuleType | Plugin) -> list[str]:
+def lines(*given: ModuleType | Plugin, serving: bool = False) -> list[str]:
     """Return what the host says of these plugins, one of which is `notes`, without whose it is."""
-    return [line.replace(WHOSE, "") for line in faults(*given)]
+    return [line.replace(WHOSE, "") for line in faults(*given, serving=serving)]
 
 
 def order(*given: ModuleType | Plugin) -> list[str]:
@@ -105,6 +105,20 @@ class Slug(Owned, table=True):
     short: str
 
 
+class Numbered(Owned, table=True):
+    """Has numbers for ids, which others can guess."""
+
+    __tablename__ = "notes_numbered"
+    id: int = Field(primary_key=True)  # type: ignore[assignment]
+
+
+class Ownerless(Owned, table=True):
+    """Has an owner who need not be anybody."""
+
+    __tablename__ = "notes_ownerless"
+    user_id: UUID = Field(primary_key=True)
+
+
 class InPublic(Owned, table=True):
     """Is in another schema."""
 
@@ -128,6 +142,13 @@ class InPublic(Owned, table=True):
         (
             OtherKey,
             "P303 OtherKey has another primary key than (user_id, id): leave both columns to Owned",
+        ),
+        *(
+            (
+                model,
+                f"P303 {name} declares user_id or id itself: leave both columns to Owned",
+            )
+            for name, model in (("Numbered", Numbered), ("Ownerless", Ownerless))
         ),
     ],
 )
@@ -248,6 +269,19 @@ def test_a_path_begins_with_a_slash() -> None:
     assert lines(module(todoservice_router=_router("x"))) == ["P306 the path 'x' does not begin with /: write '/x'"]
 
 
+def test_a_route_without_a_schema_is_a_fault() -> None:
+    """One would leave the whole service without an OpenAPI document; the routes beside it are not told of."""
+    inner, router = APIRouter(), _router("/fine")
+
+    @inner.post("/odd")
+    def odd(called: Callable[[int], int] | None = None) -> None: ...
+
+    router.include_router(inner, prefix="/very")
+    (line,) = lines(module(todoservice_router=router))
+    assert line.startswith("P310 /api/v1/notes/very/odd has no JSON schema: PydanticInvalidForJsonSchema: Cannot")
+    assert line.endswith(": let it take and return what pydantic can describe")
+
+
 def test_two_operations_of_one_name_are_a_fault() -> None:
     """A generated client would have one of them only."""
     given = [module(name, todoservice_router=_router("", name=lambda _: "list_all")) for name in ("one", "two")]
@@ -360,7 +394,13 @@ def test_settings_are_read_from_the_environment(environment: Callable[..., None]
             ],
         ),
         ({"URL": "rude"}, ["P309 TODOSERVICE_NOTES__URL: Say please: change it"]),
-        ({"URL": "u", "LISTS": "secret"}, ["P309 TODOSERVICE_NOTES__LISTS: This is not JSON: write JSON"]),
+        (
+            {"LISTS": "secret"},
+            [
+                "P309 TODOSERVICE_NOTES__URL: Field required: set it",
+                "P309 TODOSERVICE_NOTES__LISTS: This is not JSON: write JSON",
+            ],
+        ),
         ({"URL": "u", "LISTS": "[7]"}, ["P309 TODOSERVICE_NOTES__LISTS__0: Input should be 1: change it"]),
     ],
 )
@@ -369,7 +409,9 @@ def test_invalid_settings_name_their_variables(
 ) -> None:
     """Every one, with the plugin whose they are, and without the value."""
     environment(**variables)
-    assert lines(module(todoservice_settings=NotesSettings)) == told
+    made = module(todoservice_settings=NotesSettings)
+    assert lines(made, serving=True) == told
+    assert lines(made) == []  # whoever migrates need not know them
 
 
 def test_settings_that_fail_are_attributed(environment: Callable[..., None]) -> None:
@@ -379,13 +421,24 @@ def test_settings_that_fail_are_attributed(environment: Callable[..., None]) -> 
     assert line.startswith("P205 its settings raised KeyError")
 
 
+def test_a_hook_that_fails_for_its_settings_does_not_tell_them(environment: Callable[..., None]) -> None:
+    """Its author may have forgotten SecretStr."""
+
+    def router(settings: NotesSettings) -> APIRouter:
+        raise KeyError(settings.url)
+
+    environment(URL="please")
+    (line,) = lines(module(todoservice_settings=NotesSettings, todoservice_router=router), serving=True)
+    assert line.startswith("P205 todoservice_router raised KeyError: '***'")
+
+
 def test_a_router_is_not_asked_for_without_its_settings() -> None:
     """It would fail for want of them, which is no fault of its own."""
 
     def router(settings: NotesSettings) -> APIRouter:
         raise AssertionError(settings)
 
-    (line,) = lines(module(todoservice_settings=NotesSettings, todoservice_router=router))
+    (line,) = lines(module(todoservice_settings=NotesSettings, todoservice_router=router), serving=True)
     assert line == "P309 TODOSERVICE_NOTES__URL: Field required: set it"
 
 

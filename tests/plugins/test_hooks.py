@@ -1,5 +1,6 @@
 """How a plugin's hooks are looked at: whether they can be called, what they raise and what they return."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -8,8 +9,12 @@ import pytest
 from fastapi import APIRouter
 from plugin_modules import faults, module
 from sqlmodel import Field
+from starlette.testclient import TestClient
 
-from todoservice import Queries, Settings, Shared, hookimpl
+from todoservice import Queries, Settings, Shared, create_app, hookimpl
+from todoservice.middleware import CannotStart
+from todoservice.plugins import PluginError
+from todoservice.plugins.hooks import HOOKS
 from todoservice.plugins.host import Host
 
 MODELS = "todoservice_models"
@@ -124,6 +129,15 @@ def test_what_a_hook_raises_is_attributed() -> None:
     assert line.partition(": ")[2] == f"todoservice_models raised KeyError: 'oops' (test_hooks.py:{number}): mend it"
 
 
+def test_what_is_no_exception_is_attributed() -> None:
+    """Extensions in Rust raise such where they panic."""
+
+    def models() -> list[Any]:
+        raise asyncio.CancelledError("panic")
+
+    assert fault(module(todoservice_models=models)) == "P205 todoservice_models raised CancelledError: panic: mend it"
+
+
 def test_what_a_generator_raises_is_attributed() -> None:
     """It does so when it is read, and not when it is called."""
 
@@ -170,11 +184,40 @@ def test_a_hook_may_yield() -> None:
         ("todoservice_queries", dict, "<class 'dict'>: return a class derived from Queries, or a list of such"),
         ("todoservice_settings", {}, "{}: return a class derived from BaseModel"),
         ("todoservice_user", 3, "3: return a function that FastAPI can depend on"),
+        ("todoservice_user", None, "None: return a function that FastAPI can depend on"),
     ],
 )
 def test_what_a_hook_returns_is_looked_at(hook: str, value: Any, words: str) -> None:
     """Before it fails somewhere that names nobody."""
     assert fault(module(**{hook: value})) == f"P206 {hook} returned {words}"
+
+
+def told(settings: Settings, hook: str, value: Any) -> str:
+    """Return what is told of a plugin that returns `value`, or is that function, from its first hook to the start."""
+    hooks = {hook: value}
+    try:
+        app = create_app(settings, plugins=[module("notes", **hooks)])
+        checks = [str(fault) for fault in app.state.host.checks(app)]
+        with TestClient(app):
+            return "\n".join(checks)
+    except (PluginError, CannotStart) as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_asked_and_answers_for_what_it_raises(hook: str, settings: Settings) -> None:
+    """Whichever there is: the host calls it, and names it."""
+
+    def fail() -> Any:
+        raise KeyError("oops")
+
+    assert told(settings, hook, fail) == f"P205 notes (module notes): {hook} raised KeyError: 'oops': mend it"
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_answers_for_what_it_returns(hook: str, settings: Settings) -> None:
+    """Whichever there is: the number 3 is none of what they return."""
+    assert told(settings, hook, 3).startswith(f"P206 notes (module notes): {hook} returned 3: return a")
 
 
 def test_a_hook_is_no_coroutine() -> None:
@@ -185,6 +228,17 @@ def test_a_hook_is_no_coroutine() -> None:
 
     assert fault(module(todoservice_models=todoservice_models)) == (
         "P206 todoservice_models is async: write it with def, and return a list of table classes"
+    )
+
+
+def test_a_lifespan_that_is_none_is_told_with_all_the_rest() -> None:
+    """And not only once the app starts, where it cannot be skipped."""
+
+    async def todoservice_lifespan() -> AsyncIterator[None]:
+        yield
+
+    assert fault(module(todoservice_lifespan=todoservice_lifespan)) == (
+        "P206 todoservice_lifespan is an async generator: write @asynccontextmanager above it, under @hookimpl"
     )
 
 

@@ -128,6 +128,14 @@ def test_skipping_needs_a_name(site: Site) -> None:
     )
 
 
+def test_the_header_stands_in_for_no_forgotten_return(site: Site) -> None:
+    """Whoever installed the plugin takes the service to be guarded."""
+    site.install("todoservice-jwt", name="jwt", source=PROVIDER.replace("return lambda: None", "lambda: None"))
+    assert refused() == [
+        "P206 jwt (todoservice-jwt 0.3): todoservice_user returned None: return a function that FastAPI can depend on"
+    ]
+
+
 def test_what_fastapi_cannot_depend_on_is_a_fault(site: Site) -> None:
     """It is told before the first request."""
     source = PROVIDER.replace("lambda: None", "who") + "def who(unknown: 'NoSuchType'): ...\n"

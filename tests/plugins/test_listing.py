@@ -97,6 +97,7 @@ def test_what_is_left_over(site: Site, database: str, capsys: pytest.CaptureFixt
     site.uninstall("pens-of-a-stranger")
     assert listed(capsys)["warnings"] == [
         {
+            "plugin": "pens",
             "code": "W101",
             "message": "it is not installed, and its tables are still in the database, pens_alembic_version among them",
             "hint": "install it again, or remove them with `todoservice db drop pens`",

@@ -6,14 +6,31 @@ from typing import Any
 
 import pytest
 from api import TODOS
+from assertions import asserted
 from databases import login_url, migrate
 from plugin_modules import FEATURE, Site, found, install
 from starlette.testclient import TestClient
 
-from todoservice import Settings, create_app, hookspecs
+from todoservice import Settings, create_app
 from todoservice.plugins import Code, PluginError
+from todoservice.plugins.hooks import HOOKS
 
-HERE = Path(__file__).parent
+UNASSERTED = """
+P105 = "P105"
+OTHER = "P101"
+
+def helper(): return "P102"  # P103
+
+@pytest.mark.parametrize(("case", "other"), [("P107", 1)])
+@pytest.mark.parametrize("unused", ["P104"])
+def test_it(case, unused):
+    '''P110'''
+    print("P111", OTHER)
+    assert helper() == P105, "P112"
+    assert case == f"P106 {helper()}" if case else other
+    with pytest.raises(ValueError, match="P108"):
+        helper()
+"""
 SKIP = {"plugin_errors": "skip", "identity": "header"}
 
 
@@ -116,18 +133,90 @@ def test_features_ask_each_others_queries_by_name(
             assert f"UnknownQuery: {told}" in caplog.text
 
 
+def test_what_the_host_brings_is_never_at_fault(site: Site) -> None:
+    """Of two that claim one thing, it is the stranger's, whatever its name: todos is served all the same."""
+    source = "from fastapi import APIRouter\nfrom todoservice import hookimpl\nrouter = APIRouter()\n"
+    source += "router.get('', name='list_todos')(lambda: None)\n@hookimpl\ndef todoservice_router(): return router\n"
+    site.install("acid", name="acid", source=source)
+    host = found(**SKIP).accept()
+    assert [plugin.name for plugin in host.plugins] == ["todos"]
+    assert list(map(str, host.faults)) == [
+        f"P307 acid (acid 0.3): the operation list_todos is named as one of {host.plugins[0]}: rename its function"
+    ]
+
+
+def test_a_table_that_is_there_already_is_told(site: Site) -> None:
+    """SQLAlchemy alone would advise to change the other's."""
+    install(site, "acid", source=FEATURE.replace('= "{name}"', '= "todos"'))
+    (line,) = map(str, found().faults)
+    assert line == (
+        "P302 acid (acid-of-a-stranger 0.3): it has the table todoservice.todos, which todoservice_todos has already: "
+        "name it acid or acid_something"
+    )
+
+
+def test_who_took_anothers_table_is_told(site: Site) -> None:
+    """Even where it does not return it, and was imported first, so that the other one's cannot be made."""
+    hidden = FEATURE.replace('= "{name}"', '= "inks"')
+    hidden = hidden.partition("class Rows")[0] + "@hookimpl\ndef todoservice_models(): return []\n"
+    install(site, "acid", source=hidden)
+    install(site, "inks")
+    acid, inks = map(str, found().faults)
+    assert re.match(r"P302 acid \(acid-of-a-stranger 0.3\): Row\d+ has the table inks: name it acid or acid_", acid)
+    assert inks == (
+        "P302 inks (inks-of-a-stranger 0.3): it has the table todoservice.inks, which acid_of_a_stranger has already: "
+        "keep out the plugin of acid_of_a_stranger"
+    )
+
+
+def test_a_class_that_cannot_be_mapped_is_its_plugins_fault(site: Site) -> None:
+    """SQLAlchemy alone would refuse to compile every statement of every plugin, and go on to do so."""
+    lost = FEATURE.replace("import Field", "import Field, Relationship")
+    lost = lost.replace("    text: str", '    friends: list["Nobody"] = Relationship()\n    text: str')
+    install(site, "inks", source=lost)
+    for _ in range(2):
+        host = found(**SKIP).accept()
+        assert [plugin.name for plugin in host.plugins] == ["todos"]
+        (line,) = map(str, host.faults)
+        assert re.match(r"P301 inks \(inks-of-a-stranger 0.3\): Row\d+ cannot be mapped: InvalidRequestError: ", line)
+        assert "'Nobody' failed to locate a name" in line
+        assert line.endswith(": mend its relationships")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("no answer from postgresql://ada:hunter2@db.example/x", "no answer from postgresql://ada:***@db.example/x"),
+        ("no answer from postgresql://ada:hunt@er2@db.example/x", "no answer from postgresql://ada:***@db.example/x"),
+        ("host=db.example password=hunter2 user=ada", "host=db.example password=*** user=ada"),
+        ("password = 'hunter 2'", "password = ***"),
+        ("see https://db.example/a:b", "see https://db.example/a:b"),
+    ],
+)
+def test_a_password_in_a_strangers_exception_is_hidden(site: Site, words: str, told: str) -> None:
+    """Its author only wanted to be helpful."""
+    site.install("inks", name="inks", source=f"raise RuntimeError({words!r})")
+    (line,) = map(str, found().faults)
+    assert f"RuntimeError: {told} (inks.py:1)" in line
+
+
 def test_every_code_has_a_test() -> None:
-    """In which it fires."""
-    tests = "".join(file.read_text() for file in HERE.glob("test_*.py"))
-    assert [code for code in Code if not re.search(rf'"[^"\n]*{code}\b', tests)] == []
+    """In which its line is asserted."""
+    texts = asserted()
+    assert [code for code in Code if not re.search(rf"\b{code}\b", texts)] == []
     assert all(code.meaning for code in Code)
 
 
 def test_every_hook_has_a_test() -> None:
-    """In which a plugin implements it."""
-    tests = "".join(file.read_text() for file in HERE.glob("test_*.py"))
-    hooks = [name for name in vars(hookspecs) if name.startswith("todoservice_")]
-    assert [hook for hook in hooks if not re.search(rf"\b{hook}(=|\()", tests)] == []
+    """In which it is named by what is asserted, beside those that `test_hooks.py` has for whichever there is."""
+    texts = asserted()
+    assert [hook for hook in HOOKS if not re.search(rf"\b{hook}\b", texts)] == []
+
+
+def test_what_is_only_said_is_not_asserted(tmp_path: Path) -> None:
+    """By a docstring, a comment, a helper, or a case that nothing asks for."""
+    (tmp_path / "test_it.py").write_text(UNASSERTED)
+    assert sorted(asserted(tmp_path).split()) == ["P105", "P106", "P107", "P108"]
 
 
 def test_the_start_names_no_secret(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,3 +227,14 @@ def test_the_start_names_no_secret(site: Site, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(PluginError, match=r"P309 inks \(inks 0.3\): TODOSERVICE_INKS__SIZE: Input") as refused:
         found().accept()
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_strangers_validator_shows_no_value(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its message has it."""
+    source = "from pydantic import BaseModel, field_validator\nfrom todoservice import hookimpl\n"
+    source += "class S(BaseModel):\n    token: str\n    @field_validator('token')\n    @classmethod\n"
+    source += "    def readable(cls, value): raise ValueError(f'{value} is no token')\n"
+    site.install("inks", name="inks", source=source + "@hookimpl\ndef todoservice_settings(): return S\n")
+    monkeypatch.setenv("TODOSERVICE_INKS__TOKEN", "hunter2")
+    (line,) = map(str, found().faults)
+    assert line == "P309 inks (inks 0.3): TODOSERVICE_INKS__TOKEN: *** is no token: change it"

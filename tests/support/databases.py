@@ -24,11 +24,11 @@ def database(server: str, template: str = "template1", *, name: str = "", owner:
     create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(identifier, sql.Identifier(template))
     if owner:
         create += sql.SQL(" OWNER {}").format(sql.Identifier(owner))
-    _administer(server, create)
+    administer(server, create)
     try:
         yield text_of(make_url(server).set(database=name))
     finally:
-        _administer(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier), *_drop_roles(name))
+        administer(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier), *_drop_roles(name))
 
 
 def _drop_roles(name: str) -> Iterator[sql.Composed]:
@@ -36,7 +36,8 @@ def _drop_roles(name: str) -> Iterator[sql.Composed]:
         yield sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(f"{name}_{kind}"[:63]))
 
 
-def _administer(server: str, *statements: sql.Composable) -> None:
+def administer(server: str, *statements: sql.Composable) -> None:
+    """Run each statement in a transaction of its own."""
     with closing(psycopg2.connect(text_of(make_url(server)))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -48,11 +49,11 @@ def _administer(server: str, *statements: sql.Composable) -> None:
 def role(server: str, attributes: str) -> Iterator[str]:
     """Make a role that can log in with `PASSWORD`, for the block; what it owns is dropped before."""
     name = f"test_{uuid7().hex}"
-    _administer(server, sql.SQL(f"CREATE ROLE {name} LOGIN {attributes} PASSWORD {{}}").format(sql.Literal(PASSWORD)))
+    administer(server, sql.SQL(f"CREATE ROLE {name} LOGIN {attributes} PASSWORD {{}}").format(sql.Literal(PASSWORD)))
     try:
         yield name
     finally:
-        _administer(server, sql.SQL(f"DROP OWNED BY {name} CASCADE"), sql.SQL(f"DROP ROLE {name}"))
+        administer(server, sql.SQL(f"DROP OWNED BY {name} CASCADE"), sql.SQL(f"DROP ROLE {name}"))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
+import todoservice_todos  # noqa: F401 - it is there for good, and imported before what `forgotten` forgets
 
 from todoservice import Plugin, Settings, hookimpl
 from todoservice.models import metadata
@@ -153,9 +154,9 @@ def forgotten() -> Iterator[None]:
             del sys.modules[name]
 
 
-def faults(*given: ModuleType | Plugin) -> list[str]:
+def faults(*given: ModuleType | Plugin, serving: bool = False) -> list[str]:
     """Return the lines that the host refuses these plugins with: without a database, and whoever is asking."""
-    return [str(fault) for fault in Host.load(Settings.load(), given, serving=False).faults]
+    return [str(fault) for fault in Host.load(Settings.load(), given, serving=serving).faults]
 
 
 def found(**settings: Any) -> Host:

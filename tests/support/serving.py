@@ -1,6 +1,7 @@
 """The service in a process of its own, as uvicorn serves it."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -37,3 +38,21 @@ def wait_until_ready(port: int) -> None:
         else:
             return
     pytest.fail("the server did not come up")
+
+
+def curl(command: str) -> httpx2.Response:
+    """Do what this curl command does, with the options that the documents use, and return the response."""
+    method, headers, body, url = "GET", {}, None, ""
+    words = iter(shlex.split(command)[1:])
+    for word in words:
+        if word == "-X":
+            method = next(words)
+        elif word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        elif word == "--json":
+            body, method = next(words), "POST" if method == "GET" else method
+            headers["Content-Type"] = "application/json"
+        else:
+            url = word
+    return httpx2.request(method, url, headers=headers, content=body)

@@ -38,6 +38,10 @@ class Verdict:
     """Whether it must be sent with parameters."""
     inserts: bool = False
     """Whether it adds rows."""
+    changes: int = 0
+    """How many parts of it change rows."""
+    harmless: bool = False
+    """Whether it changes nothing: no rows, and it calls no function whose doing only the operator knows."""
 
 
 class Audit:
@@ -98,7 +102,15 @@ class Audit:
             # A tree of another shape than expected proves nothing.
             return Verdict(_fault(f"cannot be read ({type(error).__name__}): write it in a simpler way", text))
         users = tuple(sorted({reading.names[number] for number in proof.anchors}))
-        return Verdict(None, users, reading.lists, reading.interpolated, proof.inserts)
+        harmless = proof.changes == 0 and self._calls_known(text)
+        return Verdict(None, users, reading.lists, reading.interpolated, proof.inserts, proof.changes, harmless)
+
+    def _calls_known(self, text: str) -> bool:
+        try:
+            read(text, FUNCTIONS)
+        except Refused:
+            return False
+        return True
 
 
 def _parse(reading: Reading) -> Any:

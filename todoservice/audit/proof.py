@@ -24,7 +24,7 @@ _TABLE_OF_HOST: Final = "item"
 class Proof(Values):
     """Checks one statement. `anchors` are then the numbers of the placeholders that must be the user.
 
-    `inserts` says whether it adds rows.
+    `inserts` says whether it adds rows, `changes` how many of its parts change any.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Proof(Values):
         self._selects = 0
         self.anchors: set[int] = set()
         self.inserts = False
+        self.changes = 0
 
     def check(self, statement: Any, reading: Reading) -> None:
         """Prove the statement, or raise Refused."""
@@ -48,6 +49,7 @@ class Proof(Values):
     # Statements
 
     def _statement(self, node: Any, place: Place) -> None:
+        self.changes += isinstance(node, exp.DML)
         match node:
             case exp.Insert():
                 self._insert(node, place)

@@ -2,20 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Set
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+import psycopg2
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from todoservice.confinement import UnscopedStatement
 from todoservice.database.dialect import Connection as ScopedConnection
 from todoservice.database.dialect import Guard
-from todoservice.database.failures import FAILURES, is_out_of_reach, problem_for
-from todoservice.problems import ServiceUnavailable
+from todoservice.database.engine import is_busy
+from todoservice.database.failures import FAILURES, is_lost, problem_for
+from todoservice.database.reach import Reach, in_one_line
+from todoservice.database.retries import Attempts
+from todoservice.problems import OutcomeUnknown, ServiceUnavailable
 
 logger = logging.getLogger("todoservice")
 Result = TypeVar("Result")
@@ -42,6 +47,7 @@ class Database:
         *,
         door: Guard,
         statement_limit: float = 11.0,
+        shutdown_timeout: float = 10.0,
     ) -> None:
         """`verify` looks at the database before the first statement is served; it raises NotReady.
 
@@ -51,15 +57,17 @@ class Database:
         self.engine = engine
         event.listen(engine.sync_engine, "connect", _close_door)
         self._statement_limit = statement_limit
+        self._shutdown_timeout = shutdown_timeout
+        self._at_work: list[asyncio.Task[Any]] = []
+        self._at_rest = asyncio.Event()
         self._verify = verify
         self._door = door
         self._mend = mend
         self._verified = False
         self._verification: asyncio.Task[None] | None = None
         self._before = ""
+        self._reach = Reach(f"{engine.url.host or 'its socket'}:{engine.url.port or 5432}")
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.reached: bool | None = None
-        """The outcome of the last statement: None before the first."""
 
     async def open(self) -> None:
         """Open the pool, and verify the database where it can be reached: else that is done before the first use.
@@ -67,17 +75,48 @@ class Database:
         Raises NotReady.
         """
         self._loop = asyncio.get_running_loop()
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
         try:
             await self.verify()
-        except ServiceUnavailable as error:
-            logger.warning("Starting without a database: %s (%s)", error, _in_one_line(error.__cause__))
+        except ServiceUnavailable:
+            logger.warning("Starting without a database: /readyz says when it is reached")
 
     async def close(self) -> None:
-        """Close the pool's connections."""
+        """Let the work under way come to its end, within the time limit for it, and close the pool's connections."""
+        try:
+            async with asyncio.timeout(self._shutdown_timeout):
+                await self._at_rest.wait()
+        except TimeoutError:
+            await self._cut_off(set(self._at_work))
         self._loop = None
         if self._verification is not None:
             self._verification.cancel()
+            await asyncio.wait([self._verification], timeout=1)
         await self.engine.dispose()
+
+    async def _cut_off(self, tasks: Set[asyncio.Task[Any]]) -> None:
+        if not tasks:  # the last one came to its end together with the time limit
+            return
+        logger.warning("Shutting down: %d still at work with the database are cut off", len(tasks))
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Keep the pool open for the block, as long as shutting down may last."""
+        self._ensure_open()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._at_work.append(task)
+        self._at_rest.clear()
+        try:
+            yield
+        finally:
+            self._at_work.remove(task)
+            if not self._at_work:
+                self._at_rest.set()
 
     async def verify(self) -> None:
         """Ask the database whether it can be served from: once for all who ask at the same time.
@@ -102,43 +141,66 @@ class Database:
 
     async def _look(self) -> str:
         try:
-            return await self._run("", self._verify, self._door)
+            with self._told():
+                async with asyncio.timeout(None) as limit:
+                    return await greenlet_spawn(self._with_connection, "", self._verify, self._door, limit)
         except DBAPIError as error:
-            msg = f"the database does not let the service look at its tables: {_in_one_line(error)}: run `{PROVISION}`"
+            msg = f"the database does not let the service look at its tables: {in_one_line(error)}: run `{PROVISION}`"
             raise NotReady(msg) from error
 
     async def ready(self) -> bool:
         """Say whether the service can answer: from the last statement's outcome, asking only where that was bad."""
-        if not (self.reached and self._verified):
+        if not (self._reach.reached and self._verified):
             try:
                 await self.verify()
-            except (ServiceUnavailable, NotReady) as error:
-                logger.warning("Not ready: %s", error)
+            except ServiceUnavailable:
+                return False
+            except NotReady as error:
+                self._reach.remind(str(error))
                 return False
         return True
 
-    async def run(self, prefix: str, work: Callable[[Connection], Result], guard: Guard) -> Result:
+    async def run(
+        self, prefix: str, work: Callable[[Connection], Result], guard: Guard, attempts: Attempts | None = None
+    ) -> Result:
         """Do `work` with a connection of the pool, every statement preceded by `prefix` in the same message.
 
-        `guard` is asked first, with each statement's text and parameters, and raises to refuse it.
-        Raises the Problem that stands for what went wrong.
+        It is done again as `attempts` allow, else once. `guard` is asked first, with each statement's text and
+        parameters, and raises to refuse it. Raises the Problem that stands for what went wrong.
         """
-        await self._ensure_verified()
-        return await self._run(self._before + prefix, work, guard)
+        attempts = Attempts() if attempts is None else attempts
+        with self._working():
+            while True:
+                try:
+                    return await self._try(prefix, work, guard, attempts)
+                except ServiceUnavailable as problem:
+                    await attempts.again(problem)
+
+    async def _try(self, prefix: str, work: Callable[[Connection], Result], guard: Guard, attempts: Attempts) -> Result:
+        with self._told(), self._waiting(attempts):
+            async with asyncio.timeout_at(attempts.deadline) as limit:
+                await self._ensure_verified()
+                scoped = self._before + prefix
+                return await greenlet_spawn(self._with_connection, scoped, work, guard, limit, attempts)
+
+    @contextmanager
+    def _waiting(self, attempts: Attempts) -> Iterator[None]:
+        """Raise PoolTimeout where the budget ended while all connections were busy: the database is in reach then."""
+        try:
+            yield
+        except TimeoutError as error:
+            if attempts.sent or not self._verified or not is_busy(self.engine):
+                raise
+            msg = "the time of the request was over before a connection was free"
+            raise PoolTimeout(msg) from error
 
     async def _ensure_verified(self) -> None:
         if not self._verified:
             try:
                 await self.verify()
             except NotReady as error:
-                logger.error("%s", error)  # noqa: TRY400 - expected, and told in one line
+                self._reach.remind(str(error))
                 raise ServiceUnavailable from error
-
-    async def _run(self, prefix: str, work: Callable[[Connection], Result], guard: Guard) -> Result:
-        self._ensure_open()
-        with self._told():
-            async with asyncio.timeout(None) as limit:
-                return await greenlet_spawn(self._with_connection, prefix, work, guard, limit)
 
     def limit_from_now(self) -> float:
         """Return when, by the loop's clock, a statement sent now is given up: a server that hangs ends none itself."""
@@ -153,10 +215,13 @@ class Database:
             raise NotOpen(msg)
 
     def _with_connection(
-        self, prefix: str, work: Callable[[Connection], Result], guard: Guard, limit: asyncio.Timeout
-    ) -> Result:
+        self, prefix: str, work: Callable[[Connection], Result], guard: Guard, limit: asyncio.Timeout,
+        attempts: Attempts | None = None,
+    ) -> Result:  # fmt: skip
         with self.engine.sync_engine.connect() as connection:
             limit.reschedule(self.limit_from_now())
+            if attempts is not None:
+                attempts.sent = True
             scoped = _scoped(connection)
             scoped.prefix, scoped.guard = prefix, guard
             try:
@@ -165,40 +230,69 @@ class Database:
                 scoped.prefix, scoped.guard = "", _closed
 
     @asynccontextmanager
-    async def transaction(self, prefix: str, guard: Guard) -> AsyncIterator["Transaction"]:
-        """Hold one connection in one transaction: committed at the end of the block, rolled back where it raises."""
-        await self._ensure_verified()
-        self._ensure_open()
-        with self._told():
-            connection = await greenlet_spawn(self.engine.sync_engine.connect)
-        scoped = _scoped(connection)
+    async def transaction(self, prefix: str, guard: Guard, attempts: Attempts) -> AsyncIterator["Transaction"]:
+        """Hold one connection in one transaction: committed at the end of the block, rolled back where it raises.
+
+        `attempts` are those to connect. Raises the Problem that stands for what went wrong.
+        """
+        with self._working():
+            connection = await self._connect(attempts)
+            scoped = _scoped(connection)
+            try:
+                scoped.open_transaction(self._before + prefix)
+                scoped.guard = guard
+                yield Transaction(self, connection)
+                await self._commit(connection)
+            finally:
+                scoped.guard = _closed
+                await asyncio.shield(self._give_back(connection, scoped))
+
+    async def _give_back(self, connection: Connection, scoped: ScopedConnection) -> None:
+        """Roll back what was not committed: a connection over which that cannot be done is not used again."""
         try:
-            scoped.open_transaction(self._before + prefix)
-            scoped.guard = guard
-            yield Transaction(self, connection)
+            async with asyncio.timeout_at(self.limit_from_now()):
+                await greenlet_spawn(scoped.rollback)
+        except (psycopg2.Error, TimeoutError):
+            await greenlet_spawn(connection.invalidate)
+        await greenlet_spawn(connection.close)
+
+    async def _connect(self, attempts: Attempts) -> Connection:
+        while True:
+            try:
+                # The pool's own connection may be long dead.
+                with self._told(answered=False), self._waiting(attempts):
+                    async with asyncio.timeout_at(attempts.deadline):
+                        await self._ensure_verified()
+                        return await greenlet_spawn(self.engine.sync_engine.connect)
+            except ServiceUnavailable as problem:
+                await attempts.again(problem)
+
+    async def _commit(self, connection: Connection) -> None:
+        try:
             with self._told():
                 async with asyncio.timeout_at(self.limit_from_now()):
                     await greenlet_spawn(connection.commit)
-        finally:
-            scoped.guard = _closed
-            # Returning the connection rolls back what was not committed.
-            await asyncio.shield(greenlet_spawn(connection.close))
+        except ServiceUnavailable as problem:
+            if is_lost(problem.__cause__):
+                raise OutcomeUnknown from problem.__cause__
+            raise
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Remember whether the database was reached, and raise the Problem that stands for a failure."""
+    def _told(self, *, answered: bool = True) -> Iterator[None]:
+        """Remember whether the database was reached, and raise the Problem that stands for a failure.
+
+        `answered` says whether an end without one means that the database has answered.
+        """
         try:
             yield
         except FAILURES as error:
             problem = problem_for(error)
-            if is_out_of_reach(error):
-                if self.reached is not False:
-                    logger.warning("The database is out of reach: %s", _in_one_line(error))
-                self.reached = False
+            self._reach.failed(error)
             if problem is None:
                 raise
             raise problem from error
-        self.reached = True
+        if answered:
+            self._reach.answered()
 
 
 class Transaction:
@@ -232,10 +326,6 @@ def _seen(verification: asyncio.Task[None]) -> None:
     """Take note of the outcome, which nobody else does where all who asked have gone."""
     if not verification.cancelled():
         verification.exception()
-
-
-def _in_one_line(error: BaseException | None) -> str:
-    return " ".join(str(getattr(error, "orig", error)).split())
 
 
 def _scoped(connection: Connection) -> ScopedConnection:

@@ -218,10 +218,20 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
         super().__init__(**options)  # type: ignore[no-untyped-call]
         self._late_arguments = late_arguments
         self._turn = 0
+        self.connecting = 0
+        """How many connections are being made."""
+        self.connected = 0
+        """How many were made."""
 
     def connect(self, *arguments: Any, **parameters: Any) -> Any:
         """Return a new `Connection`, within `connect_timeout` seconds. Raises psycopg2.OperationalError."""
-        return await_(self._connect(arguments, {**parameters, **self._late_arguments()}))
+        self.connecting += 1
+        try:
+            connection = await_(self._connect(arguments, {**parameters, **self._late_arguments()}))
+        finally:
+            self.connecting -= 1
+        self.connected += 1
+        return connection
 
     async def _connect(self, arguments: tuple[Any, ...], parameters: dict[str, Any]) -> Connection:
         seconds = time_limit(parameters)

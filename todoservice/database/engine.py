@@ -10,6 +10,7 @@ import psycopg2
 from sqlalchemy import URL, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.exc import ArgumentError, DisconnectionError, InvalidatePoolError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.pool.base import _ConnectionRecord
@@ -17,9 +18,6 @@ from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
 from todoservice.database.dialect import Connection
 from todoservice.database.libpq import install_wait, time_limit
-
-POOL_RECYCLE: Final = 1800
-"""The age in seconds at which a connection is replaced."""
 
 LAST_USED: Final = "todoservice.last_used"
 
@@ -45,12 +43,14 @@ def build_engine(
     connect_timeout: float = 10.0,
     application_name: str = "todoservice",
     connect_args: Callable[[], Mapping[str, Any]] | None = None,
+    recycle_after: float = 1800.0,
     ping_after: float = 60.0,
 ) -> AsyncEngine:
     """Return an engine for a `postgresql+psycopg2://` URL, without connecting. See `dialect` for how to use it.
 
     Times are in seconds: `pool_timeout` to wait for a free connection, `connect_timeout` for a new one with its name
-    look-up and authentication, `ping_after` the idle time after which a connection is tried before it is used.
+    look-up and authentication, `recycle_after` the age at which a connection is replaced, `ping_after` the idle time
+    after which it is tried before it is used.
     The URL's own parameters win over ours; `connect_args` is asked at each new connection, and wins over both.
 
     Installs psycopg2's wait callback, which is the process's. Raises ArgumentError for a `connect_timeout` in the URL
@@ -66,7 +66,7 @@ def build_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,
-        pool_recycle=POOL_RECYCLE,
+        pool_recycle=recycle_after,
         pool_use_lifo=True,
         hide_parameters=True,
         use_native_hstore=False,
@@ -81,13 +81,31 @@ class Pool(AsyncAdaptedQueuePool):
     """A pool whose places connect once they are taken, not as they are made.
 
     A connection that fails or is cancelled while it is made then goes back as an empty place, which wakes the next who
-    waits; SQLAlchemy's own would let him wait for the whole `pool_timeout`.
+    waits; SQLAlchemy's own would let him wait for the whole `pool_timeout`. And that limit is for connections that are
+    busy: who waits for a database that wakes up, waits as long as `connect_timeout` lets the connecting last.
     """
 
     __module__ = AsyncAdaptedQueuePool.__module__  # what it logs is SQLAlchemy's, and goes where that goes
 
     def _create_connection(self) -> ConnectionPoolEntry:
         return _ConnectionRecord(self, connect=False)
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        dialect: Any = self._dialect
+        while True:
+            made = dialect.connected
+            try:
+                return super()._do_get()
+            except PoolTimeout:
+                if not dialect.connecting and dialect.connected == made:
+                    raise
+
+
+def is_busy(engine: AsyncEngine) -> bool:
+    """Say whether all connections of the pool are made, and in use."""
+    pool: Any = engine.pool
+    dialect: Any = engine.dialect
+    return pool.checkedout() == pool.size() and not dialect.connecting
 
 
 def _time_limit(url: URL, connect_timeout: float) -> float | None:

@@ -1,5 +1,6 @@
 """`NEON_DATABASE_URL` as people paste it, made the URL that SQLAlchemy needs."""
 
+import os
 from ipaddress import ip_address
 from typing import Final
 
@@ -9,6 +10,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 SPELLINGS: Final = ("postgres", "postgresql", "postgresql+psycopg2")
+_VERIFYING: Final = ("verify-ca", "verify-full")
+_POOLER: Final = "-pooler"
 _WRITE: Final = "write postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require"
 
 
@@ -19,7 +22,8 @@ class BadDatabaseURL(ValueError):
 def parse_url(text: str) -> URL:
     """Return the psycopg2 URL that `text` means: any of `SPELLINGS`, quotes and a leading `psql` taken off.
 
-    A host that is not this machine gets `sslmode=require` where none is given.
+    A host that is not this machine gets `sslmode=require` where none is given, or what libpq's environment says where
+    that verifies more.
     Raises BadDatabaseURL for another driver, or for what is no URL.
     """
     try:
@@ -37,10 +41,29 @@ def parse_url(text: str) -> URL:
         msg = f"names no database: {_WRITE}"
         raise BadDatabaseURL(msg)
     url = url.set(drivername="postgresql+psycopg2")
-    if "sslmode" not in url.query and url.host and not _is_local(url.host):
-        url = url.update_query_dict({"sslmode": "require"})
+    if "sslmode" not in url.query and url.host and not is_local(url.host):
+        url = url.update_query_dict({"sslmode": _default_sslmode(url)})
     _see_that_libpq_reads(url)
     return url
+
+
+def is_pooled(url: URL) -> bool:
+    """Say whether the host is a pooled endpoint of Neon's: by its first label, as Neon's proxy does."""
+    return (url.host or "").partition(".")[0].lower().endswith(_POOLER)
+
+
+def unpooled(url: URL) -> URL:
+    """Return the URL of the database itself where the host is its pooler's."""
+    label, dot, rest = (url.host or "").partition(".")
+    return url.set(host=label[: -len(_POOLER)] + dot + rest) if is_pooled(url) else url
+
+
+def _default_sslmode(url: URL) -> str:
+    # With the machine's own authorities libpq takes no weaker one.
+    if url.query.get("sslrootcert", os.environ.get("PGSSLROOTCERT")) == "system":
+        return "verify-full"
+    mode = os.environ.get("PGSSLMODE", "")
+    return mode if mode in _VERIFYING else "require"
 
 
 def _see_that_libpq_reads(url: URL) -> None:
@@ -56,7 +79,8 @@ def _see_that_libpq_reads(url: URL) -> None:
         raise BadDatabaseURL(msg) from None
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Say whether a host is this machine."""
     if host == "localhost" or host.startswith("/"):
         return True
     try:

@@ -169,8 +169,13 @@ def _attributed(history: History) -> Iterator[None]:
     except Exception as error:
         revision = _failing(history, error)
         what = f"revision {revision}" if revision else "its migration"
-        msg = f"{history.plugin}: {what} failed: {transaction.explained(error)}"
+        msg = f"{history.plugin}: {what} failed: {transaction.explained(error)}{_way_out(history)}"
         raise MigrationError(msg) from error
+
+
+def _way_out(history: History) -> str:
+    name = history.plugin.name
+    return "" if name == "todoservice" else f"; to start without it, set TODOSERVICE_BLOCK={name}"
 
 
 def _failing(history: History, error: BaseException) -> str | None:

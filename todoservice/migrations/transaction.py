@@ -14,6 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from todoservice.database.url import is_pooled, unpooled
 from todoservice.models import SCHEMA
 
 LOCK: Final = 0x746F646F73
@@ -48,12 +49,10 @@ class Refused(Exception):
 
 def direct(url: sa.URL) -> sa.URL:
     """Return the URL of the database itself where `url` names Neon's pooler: there a session's settings leak."""
-    label, dot, rest = (url.host or "").partition(".")
-    if not label.endswith("-pooler"):
-        return url
-    host = label.removesuffix("-pooler") + dot + rest
-    logger.info("Migrating over the direct connection, to %s instead of its pooler", host)
-    return url.set(host=host)
+    if is_pooled(url):
+        url = unpooled(url)
+        logger.info("Migrating over the direct connection, to %s instead of its pooler", url.host)
+    return url
 
 
 @contextmanager

@@ -1,20 +1,16 @@
 """A plugin's own settings, `TODOSERVICE_<NAME>__<FIELD>`."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from todoservice.plugins.faults import Code, Fault, PluginError, did_you_mean, told
+from todoservice.plugins.faults import Code, Fault, PluginError, did_you_mean
 from todoservice.plugins.plugin import Plugin
+from todoservice.plugins.telling import prefix, told, without_values
 from todoservice.settings import PREFIX
-
-
-def prefix(name: str) -> str:
-    """Return how the variables of a plugin begin."""
-    return f"{PREFIX}{name.upper()}__"
 
 
 def read(plugin: Plugin, model: type[BaseModel]) -> BaseModel:
@@ -22,24 +18,45 @@ def read(plugin: Plugin, model: type[BaseModel]) -> BaseModel:
     config = SettingsConfigDict(
         env_prefix=prefix(plugin.name), env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
+    broken: set[str] = set()
+    body = {
+        "model_config": config,
+        "__module__": model.__module__,
+        "settings_customise_sources": classmethod(lambda _, settings_cls, **__: (_Environment(settings_cls, broken),)),
+    }
     try:
-        body = {"model_config": config, "__module__": model.__module__}
         return type(model.__name__, (model, BaseSettings), body)()  # type: ignore[no-any-return]
     except ValidationError as error:
-        raise PluginError(*(_fault(plugin, found) for found in error.errors(include_url=False))) from None
-    except SettingsError as error:
-        field = (re.findall('field "(.+?)"', str(error)) or ["?"])[0]
-        variable = prefix(plugin.name) + field.upper()
-        raise PluginError(plugin.fault(Code.SETTINGS, f"{variable}: This is not JSON", "write JSON")) from None
+        found = [_fault(plugin, one, broken) for one in error.errors(include_url=False)]
+        raise PluginError(*dict.fromkeys(found)) from None
     except (Exception, SystemExit) as error:
-        message = f"its settings raised {told(error, plugin.module.__name__)}"
+        message = f"its settings raised {told(error, plugin.module.__name__, plugin.name)}"
         raise PluginError(plugin.fault(Code.RAISED, message, "mend it")) from error
 
 
-def _fault(plugin: Plugin, found: Any) -> Fault:
+class _Environment(EnvSettingsSource):
+    """The environment, where a text that is no JSON is one fault among others: pydantic-settings stops at the first."""
+
+    def __init__(self, settings: type[BaseSettings], broken: set[str]) -> None:
+        """Add to `broken` the fields that are no JSON."""
+        super().__init__(settings)
+        self._broken = broken
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            self._broken.add(field_name)
+            return value
+
+
+def _fault(plugin: Plugin, found: Any, broken: Collection[str]) -> Fault:
     names = "__".join(map(str, found["loc"])).upper()
     variable = prefix(plugin.name) + names if names else f"{prefix(plugin.name)}*"
-    message = str(found["msg"]).removeprefix("Value error, ")
+    if found["loc"] and found["loc"][0] in broken:
+        variable = prefix(plugin.name) + str(found["loc"][0]).upper()
+        return plugin.fault(Code.SETTINGS, f"{variable}: This is not JSON", "write JSON")
+    message = without_values(str(found["msg"]).removeprefix("Value error, "), plugin.name)
     hint = "set it" if found["type"] == "missing" else "change it"
     return plugin.fault(Code.SETTINGS, f"{variable}: {message}", hint)
 

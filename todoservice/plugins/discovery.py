@@ -11,13 +11,18 @@ from typing import Final
 from packaging.utils import canonicalize_name
 
 from todoservice.plugins import requirements
-from todoservice.plugins.faults import Code, Fault, did_you_mean, told
+from todoservice.plugins.faults import Code, Fault, did_you_mean
 from todoservice.plugins.plugin import Plugin
+from todoservice.plugins.telling import told, words_of
 from todoservice.settings import Settings, variable
+from todoservice.tables import belongs, holders
 
 GROUP: Final = "todoservice"
 RESERVED: Final = frozenset({"todoservice", "users", "header", "openapi", "docs", "redoc", "healthz", "readyz"})
 _NAME: Final = re.compile(r"(?=.{1,39}\Z)[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+_TAKEN: Final = re.compile(r"Table '([^']+)' is already defined")
+"""What SQLAlchemy says of a second table of one name."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,13 @@ def _name(module: ModuleType, names: Mapping[str, str]) -> str:
 
 
 def installed(settings: Settings) -> tuple[list[Found], list[Fault]]:
-    """Return the installed plugins, sorted by name, and the faults of the settings that choose among them.
+    """Return the installed plugins, the host's own first, and the faults of the settings that choose among them.
 
     The host does this itself: pluggy's own loader skips a second distribution of one name in silence, and ends at the
-    first module that cannot be imported. What is blocked or cannot work is not imported.
+    first module that cannot be imported. What is blocked or cannot work is not imported. Of two that claim one thing
+    the second is at fault: never the one that the host brings.
     """
-    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, _origin(point)))
+    points = sorted(entry_points(group=GROUP), key=lambda point: (not _is_own(point), point.name, _origin(point)))
     blocked = _blocking(settings)
     found = [
         Found(point.name, _origin(point), _requires(point, points), blocked=blocked(point.name)) for point in points
@@ -75,6 +81,10 @@ def installed_names() -> set[str]:
 
 def _origin(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown distribution"
+
+
+def _is_own(point: EntryPoint) -> bool:
+    return point.dist is not None and requirements.is_host(point.dist.name)
 
 
 def _requires(point: EntryPoint, points: Sequence[EntryPoint]) -> tuple[str, ...]:
@@ -110,6 +120,8 @@ def _with_names_looked_at(found: Sequence[Found], mend: str) -> list[Found]:
 
 
 def _with_name_looked_at(found: Found, claims: Sequence[str], mend: str) -> Found:
+    if found.blocked:
+        return found
     if len(claims) > 1:
         message = f"{' and '.join(claims)} both claim this name"
         found = replace(found, faults=(Fault(Code.TWICE, message, mend, found.name),))
@@ -138,6 +150,16 @@ def _with_modules_looked_at(found: Sequence[Found]) -> list[Found]:
     return looked
 
 
+def _taken(name: str, table: str, module: str) -> tuple[str, str]:
+    """Return what to tell of a plugin whose table is there already: it may be the other one that has a wrong name."""
+    holder, package = holders().get(table), module.partition(".")[0]
+    other = holder.__module__.partition(".")[0] if holder else package
+    message = f"it has the table {table}, which {f'{other} has' if other != package else 'is there'} already"
+    if other != package and belongs(table.rpartition(".")[2], name):
+        return message, f"keep out the plugin of {other}"
+    return message, f"name it {name} or {name}_something"
+
+
 def _loaded(found: Found, point: EntryPoint, kept_out: set[str]) -> Found:
     """Import it, where nothing speaks against that."""
     if found.blocked or found.faults or kept_out.intersection(found.requires):
@@ -148,8 +170,13 @@ def _loaded(found: Found, point: EntryPoint, kept_out: set[str]) -> Found:
         return found
     try:
         module = point.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module raises, it is named
-        message = f"{point.value} cannot be imported: {told(error, point.module)}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a stranger's module raises, a panic of Rust's too, is named
+        if taken := _TAKEN.match(words_of(error)):
+            # SQLAlchemy's own hint would have it change the other's table.
+            return found.with_fault(Code.TABLE, *_taken(found.name, taken[1], point.module))
+        message = f"{point.value} cannot be imported: {told(error, point.module, found.name)}"
         return found.with_fault(Code.IMPORT, message, f"mend it, or set {variable('block')}={found.name}")
     if not isinstance(module, ModuleType):
         message = f"its entry point {point.value} is no module"

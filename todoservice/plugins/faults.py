@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from pathlib import Path
-from traceback import walk_tb
 
 from todoservice.settings import StartupError
 
@@ -47,6 +45,7 @@ class Code(StrEnum):
     OPERATION = "P307", "two operations have one name"
     QUERY = "P308", "a declared query cannot be confined to one user, or has the name of another"
     SETTINGS = "P309", "its settings are missing or invalid"
+    SCHEMA = "P310", "a route takes or returns what no JSON schema describes"
     # Who is asking
     IDENTITY_MISSING = "P401", "TODOSERVICE_IDENTITY names a plugin that is not installed"
     IDENTITY_BLOCKED = "P402", "TODOSERVICE_IDENTITY names a plugin that is blocked"
@@ -62,6 +61,7 @@ class Code(StrEnum):
     VARIABLE = "W102", "a variable sets nothing of any plugin"
     SETTING = "W103", "a variable sets nothing of the host"
     CHECK = "W104", "a plugin sees a problem in its own set-up"
+    DEPRECATED = "W105", "it implements a hook, or takes an argument, that a later release does without"
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,3 @@ def did_you_mean(name: str, known: Iterable[str], kinds: str) -> str:
     known = sorted(known)
     close = get_close_matches(name, known, 1)
     return f"did you mean {close[0]}?" if close else f"the {kinds} are {', '.join(known)}" if known else "leave it out"
-
-
-def told(error: BaseException, module: str) -> str:
-    """Return what was raised, in one line, and the line of the package of `module` that it came through last."""
-    words = (str(error).strip().splitlines() or [""])[0]
-    raised = f"{type(error).__name__}: {words}" if words else type(error).__name__
-    package = module.partition(".")[0]
-    frames = [
-        f"{Path(frame.f_code.co_filename).name}:{line}"
-        for frame, line in walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__")).partition(".")[0] == package
-    ]
-    return f"{raised} ({frames[-1]})" if frames else raised

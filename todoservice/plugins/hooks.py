@@ -2,6 +2,7 @@
 
 import inspect
 import reprlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import ModuleType, SimpleNamespace
@@ -12,12 +13,16 @@ from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
 from todoservice import hookspecs
-from todoservice.plugins.faults import Code, Fault, PluginError, did_you_mean, told
+from todoservice.middleware import Layer
+from todoservice.plugins.faults import Code, Fault, PluginError, did_you_mean
 from todoservice.plugins.plugin import Plugin
+from todoservice.plugins.telling import told
 from todoservice.statements import Queries
 
 _shown = reprlib.Repr()
 _shown.maxother = _shown.maxstring = 100
+
+_MANAGED: Final = "write @asynccontextmanager above it, under @hookimpl"
 
 HOOKS: Final = tuple(name for name in vars(hookspecs) if name.startswith("todoservice_"))
 
@@ -40,12 +45,29 @@ class Hooks:
         for name, code, message, hint in _implementation_faults(plugin.module, self._manager):
             faults.setdefault(name, []).append(plugin.fault(code, message, hint))
         sound = {name: value for name, value in vars(plugin.module).items() if name not in faults}
-        self._manager.register(SimpleNamespace(**sound) if faults else plugin.module, plugin.name)
+        with warnings.catch_warnings(action="ignore"):  # what is deprecated is told by `deprecations`, and whose it is
+            self._manager.register(SimpleNamespace(**sound) if faults else plugin.module, plugin.name)
         return [fault for name in faults for fault in faults[name]]
 
     def of(self, plugin: Plugin) -> tuple[str, ...]:
         """Return the names of the hooks that the plugin implements."""
         return tuple(name for name in HOOKS if self._implementation(plugin, name) is not None)
+
+    def deprecations(self, plugin: Plugin) -> Iterator[Fault]:
+        """Yield a warning for each hook, and each argument of one, that is deprecated and that the plugin uses.
+
+        The text of the warning in `hookspecs` is what to write instead.
+        """
+        for name in HOOKS:
+            if (implementation := self._implementation(plugin, name)) is None:
+                continue
+            spec = getattr(self._manager.hook, name).spec
+            if spec.warn_on_impl is not None:
+                yield plugin.fault(Code.DEPRECATED, f"{name} is deprecated", str(spec.warn_on_impl))
+            for argument, mend in (spec.warn_on_impl_args or {}).items():
+                if argument in implementation.argnames:
+                    message = f"{name} has the argument {argument!r}, which is deprecated"
+                    yield plugin.fault(Code.DEPRECATED, message, str(mend))
 
     def settings(self, plugin: Plugin) -> type[BaseModel] | None:
         """Return the class of the plugin's settings."""
@@ -76,10 +98,26 @@ class Hooks:
 
     def user(self, plugin: Plugin, settings: BaseModel | None) -> Callable[..., Any] | None:
         """Return the plugin's dependency that says who is asking."""
-        dependency = self._call(plugin, "todoservice_user", settings=settings)
-        if dependency is not None and not callable(dependency):
-            raise _unexpected(plugin, "todoservice_user", dependency, "a function that FastAPI can depend on")
+        hook = "todoservice_user"
+        dependency = self._call(plugin, hook, settings=settings)
+        # None is no answer where it is implemented: the header would stand in for a forgotten return.
+        if not callable(dependency) and self._implementation(plugin, hook) is not None:
+            raise _unexpected(plugin, hook, dependency, "a function that FastAPI can depend on")
         return dependency  # type: ignore[no-any-return]
+
+    def layer(self, plugin: Plugin, settings: BaseModel | None) -> Layer | None:
+        """Return the plugin's middleware, made."""
+        hook, wanted = "todoservice_middleware", "a function that takes an ASGI app and returns one"
+        wrap = self._call(plugin, hook, settings=settings)
+        if wrap is None:
+            return None
+        if not callable(wrap):
+            raise _unexpected(plugin, hook, wrap, wanted)
+        with _Attributed(plugin, hook):
+            layer = Layer(str(plugin), wrap)
+        if not callable(layer.outside):
+            raise _unexpected(plugin, hook, layer.outside, wanted)
+        return layer
 
     def checks(self, plugin: Plugin, app: FastAPI) -> tuple[str, ...]:
         """Return the problems that the plugin sees in its own set-up."""
@@ -134,8 +172,8 @@ class _Attributed:
         """Begin."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, Exception | SystemExit) and not isinstance(error, PluginError):
-            message = f"{self._hook} raised {told(error, self._plugin.module.__name__)}"
+        if error is not None and not isinstance(error, PluginError | KeyboardInterrupt):
+            message = f"{self._hook} raised {told(error, self._plugin.module.__name__, self._plugin.name)}"
             raise PluginError(self._plugin.fault(Code.RAISED, message, "mend it")) from error
 
 
@@ -144,8 +182,7 @@ def _unexpected(plugin: Plugin, hook: str, value: object, wanted: str) -> Plugin
         value.close()
         return PluginError(plugin.fault(Code.RETURNED, f"{hook} is async", f"write it with def, and return {wanted}"))
     if inspect.isasyncgen(value):
-        message = f"{hook} is an async generator"
-        return PluginError(plugin.fault(Code.RETURNED, message, "write @asynccontextmanager above it, under @hookimpl"))
+        return PluginError(plugin.fault(Code.RETURNED, f"{hook} is an async generator", _MANAGED))
     return PluginError(plugin.fault(Code.RETURNED, f"{hook} returned {_shown.repr(value)}", f"return {wanted}"))
 
 
@@ -166,6 +203,8 @@ def _implementation_faults(module: ModuleType, manager: pluggy.PluginManager) ->
             yield name, Code.UNKNOWN_HOOK, f"{name} is no hook", did_you_mean(name, HOOKS, "hooks")
         elif options[name].get("wrapper") or options[name].get("hookwrapper"):
             yield name, Code.UNMARKED, f"{name} is a wrapper, and nobody's hook is another's to wrap", "write @hookimpl"
+        elif inspect.isasyncgenfunction(functions[name]):
+            yield name, Code.RETURNED, f"{name} is an async generator", _MANAGED
         else:
             yield from _argument_faults(name, functions[name])
 

@@ -36,7 +36,9 @@ class Host:
     ) -> None:
         """Ask the plugins that were found, and look at what they contribute.
 
-        Not for `serving`, neither their migrations are looked at nor who says who is asking: they are to be migrated.
+        Not for `serving`, neither their settings are looked at nor who says who is asking: they are to be migrated, by
+        whoever may not know the secrets that the service runs with. Nor are their migrations, unless faulty plugins are
+        to be skipped: there may be some to be written.
         """
         self._settings = settings
         self._faults: dict[Fault, None] = dict.fromkeys(faults)
@@ -98,12 +100,13 @@ class Host:
 
     @cached_property
     def warnings(self) -> tuple[Fault, ...]:
-        """What does not keep the app from starting, and is to be told: variables that set nothing."""
+        """What does not keep the app from starting, and is to be told: variables that set nothing, deprecated hooks."""
         models = {name: feature.settings_model for name, feature in self._asked.items()}
         others = {one.name for one in self.found} - models.keys()
         return (
             *(Fault(Code.SETTING, message, hint) for message, hint in unknown_variables(os.environ)),
             *configuration.unknown_variables(os.environ, models, others),
+            *(fault for feature in self._asked.values() for fault in self.hooks.deprecations(feature.plugin)),
         )
 
     def checks(self, app: FastAPI) -> Iterator[Fault]:
@@ -139,11 +142,12 @@ class Host:
         asked = self._asked.values()
         for one in self.found:
             self._tell(one.faults)
-        features.look_at_tables(asked)
+        features.look_at_tables(asked, {one.name for one in self.found})
         for feature in asked:
             providers.look_at_provider(feature)
-            self._tell(feature.faults)
-            if serving and not self._codes(feature.plugin.name) & _UNTOLD_MODELS:
+            self._tell(fault for fault in feature.faults if serving or fault.code is not Code.SETTINGS)
+            looked = serving or self._settings.plugin_errors == "skip"
+            if looked and not self._codes(feature.plugin.name) & _UNTOLD_MODELS:
                 self._tell(migrations.faults(feature.plugin))
         self._tell(routes.faults((feature.plugin, feature.router) for feature in asked))
 
@@ -220,7 +224,8 @@ class Host:
 
     def _order(self) -> list[Feature]:
         """Return what was asked, each after those that it needs, without those that need each other in a circle."""
-        graph = {name: needs & self._graph.keys() for name, needs in sorted(self._graph.items())}
+        used = {one.name for one in self.found if not one.blocked}
+        graph = {name: needs & used for name, needs in sorted(self._graph.items()) if name in used}
         while True:
             try:
                 order = list(TopologicalSorter(graph).static_order())

@@ -8,9 +8,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from todoservice.middleware import CannotStart
-from todoservice.plugins.faults import Code, PluginError, told
+from todoservice.plugins.faults import Code, PluginError
 from todoservice.plugins.features import Feature
 from todoservice.plugins.host import Host
+from todoservice.plugins.telling import told
 
 logger = logging.getLogger("todoservice")
 
@@ -40,7 +41,7 @@ async def _entered(host: Host, feature: Feature, app: FastAPI) -> AsyncIterator[
     except PluginError as error:
         raise CannotStart(str(error)) from error
     except (Exception, SystemExit) as error:
-        message = f"its lifespan raised {told(error, module)}"
+        message = f"its lifespan raised {told(error, module, plugin.name)}"
         raise CannotStart(str(plugin.fault(Code.ENTERING, message, "mend it"))) from error
     try:
         yield
@@ -49,5 +50,5 @@ async def _entered(host: Host, feature: Feature, app: FastAPI) -> AsyncIterator[
             try:
                 await leave(None, None, None)
             except (Exception, SystemExit) as error:
-                message = f"its lifespan raised {told(error, module)}"
+                message = f"its lifespan raised {told(error, module, plugin.name)}"
                 logger.exception("%s", plugin.fault(Code.LEAVING, message, "mend it"))

@@ -21,13 +21,13 @@ from todoservice.settings import Settings, StartupError
 
 
 def listing(host: Host) -> list[dict[str, Any]]:
-    """Return each plugin as a JSON object, those that cannot be used too.
+    """Return each plugin as a JSON object, by name, those that cannot be used too.
 
     `name`; `distribution` and its `version`, both null for a module given by hand; `state`, which is active, blocked or
     broken; `blocked_by`, a variable or null; `faults`, each with `code`, `message` and `hint`; the names of its `hooks`
     and `tables`; `routes`, each a method and a path; `revision`, the last of its migrations, or null.
     """
-    return [_entry(host, found) for found in host.found]
+    return [_entry(host, found) for found in sorted(host.found, key=lambda found: found.name)]
 
 
 def _entry(host: Host, found: Found) -> dict[str, Any]:
@@ -70,11 +70,14 @@ class Listing:
         return (*self.host.warnings, *self.leftovers)
 
     def as_json(self) -> dict[str, Any]:
-        """Return `plugins`, each as `listing` has it and with the revision `current`; `faults` of none; `warnings`."""
+        """Return `plugins`, each as `listing` has it and with the revision `current`; `faults` of none; `warnings`.
+
+        A warning has the name of the `plugin` that it is about, or null.
+        """
         return {
             "plugins": [entry | {"current": self.current.get(entry["name"])} for entry in listing(self.host)],
             "faults": [fault.as_json() for fault in self.host.faults if not fault.plugin],
-            "warnings": [fault.as_json() for fault in self.warnings],
+            "warnings": [{"plugin": fault.plugin or None, **fault.as_json()} for fault in self.warnings],
         }
 
     def __str__(self) -> str:

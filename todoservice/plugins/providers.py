@@ -5,8 +5,9 @@ from typing import Final
 
 from todoservice.identity import BY_HEADER, Identity, Provider
 from todoservice.plugins.discovery import Found
-from todoservice.plugins.faults import Code, Fault, PluginError, did_you_mean, told
+from todoservice.plugins.faults import Code, Fault, PluginError, did_you_mean
 from todoservice.plugins.features import Feature
+from todoservice.plugins.telling import told
 from todoservice.settings import Settings, variable
 
 VARIABLE: Final = variable("identity")
@@ -19,7 +20,9 @@ def look_at_provider(feature: Feature) -> None:
     try:
         Identity(Provider(str(feature.plugin), feature.user))
     except Exception as error:  # noqa: BLE001 - whatever FastAPI says of a stranger's function
-        message = f"todoservice_user returned what FastAPI cannot depend on: {told(error, __name__)}"
+        message = (
+            f"todoservice_user returned what FastAPI cannot depend on: {told(error, __name__, feature.plugin.name)}"
+        )
         feature.faults.append(feature.plugin.fault(Code.RETURNED, message, "return a dependency"))
 
 

@@ -41,8 +41,8 @@ def _unmet(requirement: Requirement) -> Iterator[tuple[str, str]]:
         yield f"it requires {wanted}, which is not installed", f"install {wanted}"
         return
     if not requirement.specifier.contains(found.version, prereleases=True):
-        another = "a version of it that is made for this host" if _is_host(found.name) else f"install {wanted}"
-        hint = f"install {another}, or {wanted}" if _is_host(found.name) else another
+        another = "a version of it that is made for this host" if is_host(found.name) else f"install {wanted}"
+        hint = f"install {another}, or {wanted}" if is_host(found.name) else another
         yield f"it requires {wanted}, and {found.version} is installed", hint
     if requirement.extras:
         yield from unmet(found, frozenset(requirement.extras))
@@ -56,10 +56,11 @@ def required(of: Distribution | None) -> frozenset[str]:
             requirement = Requirement(text)
         except InvalidRequirement:
             continue
-        if _applies(requirement, _ANY) and not _is_host(requirement.name):
+        if _applies(requirement, _ANY) and not is_host(requirement.name):
             names.add(canonicalize_name(requirement.name))
     return frozenset(names)
 
 
-def _is_host(name: str) -> bool:
+def is_host(name: str) -> bool:
+    """Say whether a distribution of this name is the host's."""
     return canonicalize_name(name) == HOST

@@ -1,5 +1,6 @@
 """What holds for every feature: an author's test class derives from this, and names the feature."""
 
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
@@ -18,11 +19,12 @@ from todoservice.plugins import Plugin
 from todoservice.plugins.features import Feature
 from todoservice.plugins.host import Host
 from todoservice.problems import MEDIA_TYPE
-from todoservice.settings import Settings, StartupError
+from todoservice.settings import Settings
 from todoservice.testing import databases, replay
 
 _UNKNOWN: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
 """The status of who is not known: the header's, or an authentication plugin's."""
+_ID: Final = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _JSON: Final = {"Content-Type": "application/json"}
 _OBJECTS: Final = """
 SELECT concat(c.relkind, ' ', c.relname) FROM pg_catalog.pg_class AS c WHERE c.relnamespace = to_regnamespace(:schema)
@@ -53,11 +55,8 @@ class Conformance:
 
     def test_it_starts(self, request: pytest.FixtureRequest) -> None:
         """With the other plugins: it is imported, its hooks match, and what it contributes fits."""
-        try:
-            app = request.getfixturevalue("todoservice_app")
-            self._feature(request.getfixturevalue("todoservice_installed"))
-        except StartupError as error:
-            pytest.fail(str(error), pytrace=False)
+        app: FastAPI = request.getfixturevalue("todoservice_app")
+        self._feature(request.getfixturevalue("todoservice_installed"))
         assert app.openapi()
 
     def test_its_routes_refuse_who_is_not_known(self, todoservice_anonymous_client: TestClient) -> None:
@@ -93,6 +92,27 @@ class Conformance:
             assert not (told := list(replay.differences(document, send, ids))), "\n".join(told)
             connection.rollback()
             assert _rows(connection, owned, todoservice_other_user) == before, "another user's rows were changed"
+
+    def test_nothing_is_kept_for_the_next_user(
+        self,
+        todoservice_client: TestClient,
+        todoservice_other_client: TestClient,
+        todoservice_user: UUID,
+        todoservice_database: str,
+        todoservice_installed: list[Plugin],
+    ) -> None:
+        """No answer has rows of who asked before."""
+        self.rows(todoservice_other_client)
+        owned = [model for model in self._feature(todoservice_installed).models if issubclass(model, Owned)]
+        with transaction.connected(sa.make_url(todoservice_database)) as connection:
+            for path, method, _ in self._operations(todoservice_client.app):  # type: ignore[arg-type]
+                if method == "get" and "{" not in path:
+                    todoservice_other_client.get(path)
+                    ids = [UUID(id) for id in _ID.findall(todoservice_client.get(path).text)]
+                    assert not any(_are_anothers(connection, model, ids, todoservice_user) for model in owned), (
+                        f"GET {path} answers with rows of a user who asked before: let no rows, answers or scopes "
+                        "outlive a request, or put scope.user_id into the key that they are kept under"
+                    )
 
     def test_its_errors_are_problems(self, todoservice_client: TestClient) -> None:
         """A malformed id, a malformed body, and an id of nobody's: RFC 9457, as every error of the service."""
@@ -136,9 +156,7 @@ class Conformance:
     def test_nothing_is_left_of_it(self, todoservice_server: str, todoservice_installed: list[Plugin]) -> None:
         """Taken back to its beginning, it leaves no table, type or function."""
         plugin = self._feature(todoservice_installed).plugin
-        others = [
-            other for other in todoservice_installed if other.name != plugin.name and plugin.name not in other.requires
-        ]
+        others = [other for other in todoservice_installed if plugin.name not in (other.name, *other.requires)]
         if migrations.History.of(plugin).head is None:
             return
         with databases.migrated(todoservice_server, others) as url:
@@ -178,6 +196,14 @@ def _filled(path: str, value: str) -> str:
     return "/".join(parts)
 
 
+def _are_anothers(connection: sa.Connection, model: Any, ids: list[UUID], user_id: UUID) -> bool:
+    columns = model.__table__.c
+    return (
+        connection.execute(sa.select(columns.id).where(columns.id.in_(ids), columns.user_id != user_id)).first()
+        is not None
+    )
+
+
 def _rows(connection: sa.Connection, models: list[Any], user_id: UUID) -> dict[str, Any]:
     return {
         model.__table__.name: connection.execute(
@@ -197,10 +223,6 @@ def _drift(plugin: Plugin, found: list[str]) -> str:
     return (
         f"the migrations of {plugin} do not make its models: {listed}: run `todoservice db revision -p {plugin.name}`"
     )
-
-
-def _without(ordered: list[Plugin], plugin: Plugin) -> list[Plugin]:
-    return [other for other in ordered if other.name != plugin.name and plugin.name not in other.requires]
 
 
 def _objects(url: str) -> set[str]:

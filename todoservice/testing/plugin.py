@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from todoservice.testing.statements import Statements
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Fail with the words of a start that is refused: pytest loses its way where a fixture raises SystemExit."""
+    from todoservice.settings import StartupError  # noqa: PLC0415
+
+    try:
+        yield
+    except StartupError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def todoservice_plugins() -> Any:
     """Override this to say which plugins the app has: modules, or `Plugin`s. None: all that are installed."""
@@ -31,7 +42,8 @@ def todoservice_installed(todoservice_plugins: Any) -> "list[Plugin]":
     from todoservice import Settings  # noqa: PLC0415
     from todoservice.plugins.host import Host  # noqa: PLC0415
 
-    return Host.load(Settings.load(), todoservice_plugins, serving=False).accept().plugins
+    with _told():
+        return Host.load(Settings.load(), todoservice_plugins, serving=False).accept().plugins
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +116,8 @@ def todoservice_app(todoservice_settings: "Settings", todoservice_plugins: Any) 
     """Return the app, not started."""
     from todoservice import create_app  # noqa: PLC0415
 
-    return create_app(todoservice_settings, plugins=todoservice_plugins)
+    with _told():
+        return create_app(todoservice_settings, plugins=todoservice_plugins)
 
 
 @pytest.fixture

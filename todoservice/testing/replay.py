@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import product
 from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from todoservice.models import uuid7
@@ -29,7 +30,11 @@ class Operation:
     method: str
     path: str
     parameters: tuple[str, ...]
-    """The path's parameters that are ids."""
+    """The path's parameters that are ids, or could be: plain texts."""
+    queries: tuple[str, ...]
+    """The query's parameters that are ids."""
+    needed: Mapping[str, Any]
+    """What else the query has to have."""
     body: Any
     """A JSON body that fits, or None where there is none."""
     members: tuple[str, ...]
@@ -41,18 +46,25 @@ class Operation:
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[Operation]:
-    """Yield the operations of an OpenAPI document that take ids, in the path or in the body."""
+    """Yield the operations of an OpenAPI document that take ids, in the path, in the query or in the body."""
     for path, item in document["paths"].items():
         for method in sorted(item.keys() & METHODS):
             declared = [*item.get("parameters", ()), *item[method].get("parameters", ())]
-            parameters = tuple(p["name"] for p in declared if p["in"] == "path" and _is_id(p["schema"], document))
+            parameters = tuple(p["name"] for p in declared if p["in"] == "path" and _is_text(p["schema"], document))
+            asked = [p for p in declared if p["in"] == "query"]
+            queries = tuple(p["name"] for p in asked if _is_id(p["schema"], document))
+            needed = {
+                p["name"]: example(p["schema"], document)
+                for p in asked
+                if p.get("required") and p["name"] not in queries
+            }
             schema = body_schema(item[method])
             body = None if schema is None else example(schema, document)
             members = _id_members(schema, document)
             if isinstance(body, dict):
                 body |= dict.fromkeys(members, None)
-            if parameters or members:
-                yield Operation(method, path, parameters, body, members)
+            if parameters or queries or members:
+                yield Operation(method, path, parameters, queries, needed, body, members)
 
 
 def differences(document: Mapping[str, Any], send: Send, ids: Iterable[UUID]) -> Iterator[str]:
@@ -63,7 +75,7 @@ def differences(document: Mapping[str, Any], send: Send, ids: Iterable[UUID]) ->
     """
     ids = tuple(ids)
     for operation in operations(document):
-        places = len(operation.parameters) + len(operation.members)
+        places = len(operation.parameters) + len(operation.queries) + len(operation.members)
         missing = _answer(send, operation, [uuid7() for _ in range(places)])
         for chosen in product(ids, repeat=places):
             answer = _answer(send, operation, chosen)
@@ -79,11 +91,13 @@ def differences(document: Mapping[str, Any], send: Send, ids: Iterable[UUID]) ->
 
 
 def _answer(send: Send, operation: Operation, ids: Sequence[UUID]) -> tuple[int, list[tuple[str, str]], bytes]:
-    path, body = operation.path, operation.body
-    for name, id in zip(operation.parameters, ids, strict=False):
-        path = path.replace(f"{{{name}}}", str(id))
+    path, body, left = operation.path, operation.body, iter(map(str, ids))
+    for name in operation.parameters:
+        path = path.replace(f"{{{name}}}", next(left))
+    if operation.queries or operation.needed:
+        path += "?" + urlencode({**operation.needed, **{name: next(left) for name in operation.queries}}, doseq=True)
     if operation.members:
-        body = {**body, **dict(zip(operation.members, map(str, ids[len(operation.parameters) :]), strict=True))}
+        body = {**body, **dict(zip(operation.members, left, strict=True))}
     response = send(operation.method.upper(), path, body)
     headers = sorted((name, value) for name, value in response.headers.items() if name.lower() not in _VOLATILE)
     return response.status_code, headers, response.content
@@ -107,6 +121,11 @@ def _resolved(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping
             schema = choices[0]
         else:
             return schema
+
+
+def _is_text(schema: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
+    found = _resolved(schema, document)
+    return found.get("format") == "uuid" or (found.get("type") == "string" and not found.keys() & {"enum", "const"})
 
 
 def _is_id(schema: Mapping[str, Any], document: Mapping[str, Any]) -> bool:

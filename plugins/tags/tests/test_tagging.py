@@ -1,24 +1,9 @@
 """Tags on todos: put on, taken off, and found from both sides."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-import sqlalchemy as sa
 from someone import NOBODYS, NOT_FOUND, TAGS, Someone
 
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """Return a list to which every statement that reaches the database is added."""
-    seen: list[str] = []
-
-    def see(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", see)
-    yield seen
-    sa.event.remove(sa.Engine, "before_cursor_execute", see)
+from todoservice.testing import Statements
 
 
 def test_a_tag_is_found_from_both_sides(me: Someone) -> None:
@@ -142,7 +127,7 @@ def test_the_filter_of_a_list_is_an_id(me: Someone) -> None:
     assert [fault["field"] for fault in response.json()["field_errors"]] == ["query.todo_id"]
 
 
-def test_each_operation_is_one_statement(me: Someone, statements: list[str]) -> None:
+def test_each_operation_is_one_statement(me: Someone, todoservice_statements: Statements) -> None:
     """Also where there is something to be not found: a list of a tag's todos says whether there is the tag."""
     tag, todo = me.tag(), me.todo()
     for method, path in (
@@ -153,6 +138,6 @@ def test_each_operation_is_one_statement(me: Someone, statements: list[str]) -> 
         ("DELETE", f"{tag}/todos/{todo}"),
         ("DELETE", tag),
     ):
-        statements.clear()
+        todoservice_statements.clear()
         me.client.request(method, path)
-        assert len(statements) == 1, (method, path)
+        assert len(todoservice_statements) == 1, (method, path)

@@ -4,7 +4,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from someone import NOBODYS, NOT_FOUND, TAGS, Someone
+from fastapi.testclient import TestClient
+from someone import NOT_FOUND, TAGS, Someone
+
+from todoservice.testing import Conformance
 
 TAKEN = {
     "type": "about:blank",
@@ -13,6 +16,17 @@ TAKEN = {
     "detail": "You have a tag of this name already: choose another name.",
     "error_code": "CONFLICT",
 }
+
+
+class TestConformance(Conformance):
+    """What todoservice asks of every feature."""
+
+    plugin = "tags"
+
+    def rows(self, client: TestClient) -> None:
+        """Make a tag, on a todo."""
+        me = Someone(client)
+        me.attach(me.tag(), me.todo())
 
 
 def test_create_answers_with_the_tag(me: Someone) -> None:
@@ -123,28 +137,6 @@ def test_a_deleted_tag_is_gone(me: Someone) -> None:
     assert me.client.get(tag).json() == NOT_FOUND
     assert me.client.delete(tag).json() == NOT_FOUND
     assert me.names(todo) == []
-
-
-@pytest.mark.parametrize(
-    ("method", "rest", "body"),
-    [
-        ("GET", "", None),
-        ("PATCH", "", {"name": "mine"}),
-        ("PATCH", "", {}),
-        ("DELETE", "", None),
-        ("GET", "/todos", None),
-    ],
-)
-def test_anothers_tag_is_as_one_that_is_not_there(
-    me: Someone, another: Someone, method: str, rest: str, body: Any
-) -> None:
-    """The two answers are the same bytes, and the tag stays as it was."""
-    tag = another.tag("hers")
-    theirs = me.client.request(method, tag + rest, json=body)
-    missing = me.client.request(method, f"{TAGS}/{NOBODYS}{rest}", json=body)
-    assert (theirs.status_code, theirs.json()) == (404, NOT_FOUND)
-    assert theirs.content == missing.content
-    assert another.client.get(tag).json()["name"] == "hers"
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])

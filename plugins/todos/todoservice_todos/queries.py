@@ -3,7 +3,7 @@
 from sqlalchemy import delete, insert, select, update
 from sqlmodel import col
 
-from todoservice import Queries, param
+from todoservice import Queries, idempotent, param
 from todoservice_todos.models import Todo
 
 ID = col(Todo.id) == param("id")
@@ -15,7 +15,7 @@ class TodoQueries(Queries):
     create_todo = insert(Todo).returning(Todo)
     list_todos = select(Todo).where(col(Todo.id) < param("before")).order_by(col(Todo.id).desc()).limit(param("limit"))
     retrieve_todo = select(Todo).where(ID)
-    update_todo = (
+    update_todo = idempotent(
         update(Todo)
         .where(ID)
         .values(

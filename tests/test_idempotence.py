@@ -1,0 +1,75 @@
+"""Which statements may be sent twice: known of most, declared of the others."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
+from todoservice_todos.models import Todo
+from todoservice_todos.queries import TodoQueries
+
+from todoservice import Settings, create_app, idempotent, param
+from todoservice.statements import Prepared
+
+MINE = text("SELECT id FROM todoservice.todos WHERE user_id = :me")
+COUNT = update(Todo).values(title=col(Todo.title) + "!")
+CHANGED = COUNT.returning(col(Todo.id)).cte("changed")
+BY_ID = col(Todo.id) == param("id")
+UPSERT = insert(Todo).on_conflict_do_update(index_elements=["user_id", "id"], set_={"title": "x"})
+
+TWICE: dict[str, Any] = {
+    "a select": select(Todo),
+    "a union": select(col(Todo.id)).union(select(col(Todo.id))),
+    "a select as text": MINE,
+    "a select that locks": select(Todo).with_for_update(),
+    "an insert": insert(Todo),
+    "an insert that returns": insert(Todo).returning(col(Todo.id), func.upper(col(Todo.title)).label("upper")),
+    "a delete by id": delete(Todo).where(BY_ID),
+    "a delete by id that returns it": delete(Todo).where(BY_ID).returning(col(Todo.id)),
+    "what is declared": idempotent(COUNT),
+    "text that is declared": idempotent(text("DELETE FROM todoservice.todos WHERE user_id = :me")),
+}
+ONCE: dict[str, Any] = {
+    "an update": COUNT,
+    "a select that updates": select(CHANGED),
+    "an insert that updates": insert(Todo).add_cte(CHANGED),
+    "a delete by id that updates": delete(Todo).where(BY_ID).add_cte(CHANGED),
+    "an upsert": UPSERT,
+    "an insert that keeps what is there": insert(Todo).on_conflict_do_nothing(),
+    "a delete of many": delete(Todo).where(col(Todo.is_completed)),
+    "a delete of all": delete(Todo),
+    "a delete by id and more": delete(Todo).where(BY_ID, col(Todo.is_completed)),
+    "a delete by id that returns the row": delete(Todo).where(BY_ID).returning(Todo),
+    "a delete as text": text("DELETE FROM todoservice.todos WHERE user_id = :me"),
+    "a function that only the operator knows": select(func.nextval("todoservice.numbers")),
+}
+
+
+@pytest.fixture
+def prepared(settings: Settings) -> Callable[[Any], Prepared]:
+    """Return what prepares a statement, in an app whose operator allows `nextval`."""
+    app: FastAPI = create_app(settings.model_copy(update={"allowed_functions": "nextval"}))
+    made: Callable[[Any], Prepared] = app.state.data.statements.prepared
+    return made
+
+
+@pytest.mark.parametrize("statement", TWICE.values(), ids=TWICE)
+def test_sent_twice(prepared: Callable[[Any], Prepared], statement: Any) -> None:
+    """Doing it again changes nothing more, and answers the same."""
+    assert prepared(statement).repeatable
+
+
+@pytest.mark.parametrize("statement", ONCE.values(), ids=ONCE)
+def test_sent_once(prepared: Callable[[Any], Prepared], statement: Any) -> None:
+    """Doing it again could change more, or answer otherwise."""
+    assert not prepared(statement).repeatable
+
+
+def test_the_five_operations(prepared: Callable[[Any], Prepared]) -> None:
+    """All of them may."""
+    operations = {name: statement for name, statement in vars(TodoQueries).items() if not name.startswith("_")}
+    assert len(operations) == 5
+    assert all(prepared(statement).repeatable for statement in operations.values())
