@@ -184,7 +184,7 @@ def chaos(seconds: float, seed: int, clients: int = 8, *, pooled: bool = True) -
             run.run(seconds)
             report = run.report
             report.grown = _memory(process.pid) - before
-            report.connections = endpoint.open_connections
+            report.connections = _left_open(endpoint)
             process.terminate()
             listener.join()
     _judge(report, said)
@@ -202,6 +202,14 @@ def _rig() -> Iterator[tuple[Compute, Endpoint, Callable[[int], Faults], str]]:
             Endpoint(node.url(), pool.url(node.url()), trustme.CA(), Path(folder)) as endpoint,
         ):
             yield node, endpoint, lambda seed: Faults(seed, node, pool, endpoint, login), login
+
+
+def _left_open(endpoint: Endpoint) -> int:
+    """Return how many connections there are, once the edge has had the time to see those end that were given up."""
+    until = time.monotonic() + REST
+    while endpoint.open_connections > POOL and time.monotonic() < until:
+        time.sleep(0.1)
+    return endpoint.open_connections
 
 
 def _judge(report: Report, lines: Sequence[str]) -> None:
