@@ -22,7 +22,7 @@ from todoservice.plugins import Plugin, lifespan, listing, routes
 from todoservice.plugins.features import Feature
 from todoservice.plugins.host import Host
 from todoservice.readiness import Readiness
-from todoservice.scope import Data, admit, belongs_to
+from todoservice.scope import Data, admit
 from todoservice.settings import Settings
 
 logger = logging.getLogger("todoservice")
@@ -60,8 +60,10 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     app.include_router(health.router)
     if settings.plugins_endpoint:
         app.include_router(listing.endpoint(host))
+    by_name = routes.ByName()
     for feature in host.features:
-        _mount(app, feature, identity)
+        _mount(app, feature, identity, by_name)
+    app.router.routes.insert(0, by_name)
     openapi.install(app)
     return app
 
@@ -98,7 +100,7 @@ def _database(settings: Settings, source: Source, host: Host) -> Database:
     )  # fmt: skip
 
 
-def _mount(app: FastAPI, feature: Feature, identity: Identity) -> None:
+def _mount(app: FastAPI, feature: Feature, identity: Identity, by_name: routes.ByName) -> None:
     if feature.router is None:
         return
     answers = problems.responses(
@@ -107,8 +109,9 @@ def _mount(app: FastAPI, feature: Feature, identity: Identity) -> None:
     )  # fmt: skip
     app.include_router(
         feature.router, prefix=routes.base(feature.plugin), tags=[feature.plugin.name],
-        dependencies=[belongs_to(str(feature.plugin)), identity.dependency], responses=answers,
+        dependencies=[identity.dependency], responses=answers,
     )  # fmt: skip
+    by_name.add(feature.plugin, app.router.routes[-1])
 
 
 def _lifespan(source: Source, database: Database, host: Host) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

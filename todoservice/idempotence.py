@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import operators
 from sqlmodel import col
 
+from todoservice.messages import Message
 from todoservice.models import Owned
 
+Sendable = Executable | Message
 Statement = TypeVar("Statement", bound=Executable)
 _MARK: Final = "todoservice_idempotent"
 _UNIQUE_VIOLATION: Final = "23505"
@@ -69,21 +71,27 @@ def _deleted(delete: sa.Delete) -> sa.Select[Any] | None:
 
 
 def execute(
-    connection: Connection, statement: Executable, done: Executable | None, values: Mapping[str, Any], *, again: bool
-) -> CursorResult[Any]:
+    connection: Connection, statement: Sendable, done: Sendable | None, values: Mapping[str, Any], *, again: bool
+) -> Any:
     """Execute the statement; `again` says that an earlier sending may have done it, and then `done` may answer.
 
-    Raises DBAPIError.
+    Returns SQLAlchemy's result of a statement of its own, and the driver's answer to a message. Raises DBAPIError.
     """
     try:
-        result = connection.execute(statement, values)
+        result = _sent(connection, statement, values)
     except IntegrityError as error:
         if not again or done is None or getattr(error.orig, "pgcode", None) != _UNIQUE_VIOLATION:
             raise
-        result = connection.execute(done, values)
+        result = _sent(connection, done, values)
         if result.rowcount == 0:  # another row was in the way
             raise
         return result
     if again and done is not None and result.rowcount == 0:
-        return connection.execute(done, values)
+        return _sent(connection, done, values)
     return result
+
+
+def _sent(connection: Connection, statement: Sendable, values: Mapping[str, Any]) -> Any:
+    if isinstance(statement, Message):
+        return statement.execute(connection, values)
+    return connection.execute(statement, values)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +20,8 @@ _ID: Final = "todoservice.request_id"
 """Where the request's id stands in the ASGI scope."""
 _TOLD: Final = "_todoservice_told"
 """The mark of an exception that is in the log: those around whose it is say nothing more."""
+_ID_FIELD: Final = REQUEST_ID.lower().encode()
+_NO_STORE: Final = (b"cache-control", b"no-store")
 _VALID_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -39,16 +40,23 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope[_ID] = request_id = _request_id(Headers(scope=scope).getlist(REQUEST_ID))
+        scope[_ID] = request_id = _request_id(_values(scope, _ID_FIELD))
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID] = request_id
-                headers.setdefault("Cache-Control", "no-store")
+                fields = [field for field in message.get("headers", ()) if field[0].lower() != _ID_FIELD]
+                fields.append((_ID_FIELD, request_id.encode()))
+                if _NO_STORE[0] not in [name.lower() for name, _ in fields]:
+                    fields.append(_NO_STORE)
+                message["headers"] = fields
             await send(message)
 
         await self.app(scope, receive, send_with_id)
+
+
+def _values(scope: Scope, field: bytes) -> list[str]:
+    """Return the values of a header field: its name in lower case, as ASGI has it. Starlette's `Headers` cost more."""
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == field]
 
 
 def _request_id(given: list[str]) -> str:
@@ -138,7 +146,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced, received = _announced(Headers(scope=scope).get("content-length", "")), 0
+        announced, received = max(map(_announced, _values(scope, b"content-length")), default=0), 0
 
         async def limited() -> Message:
             nonlocal received
@@ -171,6 +179,9 @@ class ReadableStartup:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything through but the reason of a failed start."""
+        if scope["type"] != "lifespan":
+            await self.app(scope, receive, send)
+            return
 
         async def send_reason(message: Message) -> None:
             error = sys.exception()
@@ -178,4 +189,4 @@ class ReadableStartup:
                 message["message"] = str(error)
             await send(message)
 
-        await self.app(scope, receive, send_reason if scope["type"] == "lifespan" else send)
+        await self.app(scope, receive, send_reason)

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
@@ -16,10 +16,12 @@ from starlette.responses import Response
 from todoservice.confinement import UnscopedStatement
 from todoservice.database.client import Database, Transaction
 from todoservice.database.retries import Attempts
-from todoservice.idempotence import execute
+from todoservice.idempotence import Sendable, execute
 from todoservice.identity import USER_ID
+from todoservice.messages import Answer, Message
 from todoservice.models import SCHEMA
 from todoservice.pagination import PageRequest, cursor
+from todoservice.plugins.routes import FEATURE
 from todoservice.problems import NotFound, OutcomeUnknown, ServiceUnavailable
 from todoservice.rows import PER_MESSAGE
 from todoservice.statements import Prepared, Statements, page_size
@@ -28,8 +30,6 @@ Result = TypeVar("Result")
 Rows = Iterable[Mapping[str, Any]]
 """Each row's parameters by name."""
 JSON: Final = "application/json"
-FEATURE: Final = "todoservice.feature"
-"""Where the plugin whose route runs stands in the ASGI scope."""
 
 
 @dataclass(frozen=True)
@@ -114,15 +114,15 @@ class Scope:
 
         An object of the columns: `id` first and `user_id` last, instants as RFC 3339 in UTC with six digits.
         """
-        row = _found(await self._run(statement, _one_json, params, CursorResult.first))
+        row = _found(await self._run(statement, _one_json, params, _first))
         return Response(row[0], self._status, media_type=JSON)
 
     async def all_json(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> Response:
         """Return all rows as a response: an array of such objects as `one_json` makes. `rows` as in `all`."""
         if rows is None:
-            row = await self._run(statement, _all_json, params, CursorResult.one)
+            row = await self._run(statement, _all_json, params, _first)
             return Response(row[0], self._status, media_type=JSON)
-        pages = await self._insert(statement, rows, _all_json, params, CursorResult.one)
+        pages = await self._insert(statement, rows, _all_json, params, _first)
         objects = ",".join(filter(None, (page[0][1:-1] for page in pages)))
         return Response(f"[{objects}]", self._status, media_type=JSON)
 
@@ -136,7 +136,7 @@ class Scope:
         name = self._data.statements.declared_name(statement)
         params |= {"before": page.before(name), "limit": page.limit + 1}
         shape = _page_json if of is None else self._page_json_of(of)
-        row: Any = _found(await self._run(statement, shape, params, CursorResult.first, **page_size(page.limit)))
+        row: Any = _found(await self._run(statement, shape, params, _first, **page_size(page.limit)))
         items, total, last = row
         following = cursor(name, last) if total > page.limit else None
         body = f'{{"items":[{items}],"count":{min(total, page.limit)},"next_cursor":{json.dumps(following)}}}'
@@ -144,9 +144,9 @@ class Scope:
             body, self._status, media_type=JSON, headers={"Link": page.link(following)} if following else None
         )
 
-    def _page_json_of(self, parent: Any) -> Callable[[Prepared], Executable]:
+    def _page_json_of(self, parent: Any) -> Callable[[Prepared], Message]:
         self._data.statements.declared_name(parent)
-        return lambda prepared: prepared.page_json_of(self._data.statements.prepared(parent))
+        return lambda prepared: prepared.message(prepared.page_json_of(self._data.statements.prepared(parent)))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -204,9 +204,9 @@ class Scope:
     async def _run(
         self,
         statement: Any,
-        shape: Callable[[Prepared], Executable],
+        shape: Callable[[Prepared], Sendable],
         params: dict[str, Any],
-        fetch: Callable[[CursorResult[Any]], Result],
+        fetch: Callable[[Any], Result],
         **extra: object,
     ) -> Result:
         prepared = self._prepared(statement)
@@ -217,9 +217,9 @@ class Scope:
         self,
         statement: Any,
         rows: Rows,
-        shape: Callable[[Prepared], Executable],
+        shape: Callable[[Prepared], Sendable],
         params: dict[str, Any],
-        fetch: Callable[[CursorResult[Any]], Result],
+        fetch: Callable[[Any], Result],
     ) -> list[Result]:
         """Insert the rows, and return what was fetched of each message."""
         if params or isinstance(rows, Mapping):
@@ -234,15 +234,17 @@ class Scope:
             return [await self._send(many, shape, page, fetch) for page in pages]
 
     def _prepared(self, statement: Any) -> Prepared:
-        with self._named():
+        try:
             return self._data.statements.prepared(statement)
+        except UnscopedStatement as error:
+            raise self._named(error) from error
 
     async def _send(
         self,
         prepared: Prepared,
-        shape: Callable[[Prepared], Executable],
+        shape: Callable[[Prepared], Sendable],
         values: dict[str, Any],
-        fetch: Callable[[CursorResult[Any]], Result],
+        fetch: Callable[[Any], Result],
     ) -> Result:
         executable = shape(prepared)
         done = shape(prepared.done) if prepared.done is not None else None
@@ -251,20 +253,17 @@ class Scope:
         def work(connection: Connection) -> Result:
             return fetch(execute(connection, executable, done, values, again=attempts.unanswered))
 
-        with self._named(prepared.name):
+        try:
             transaction = self._transaction()
             if transaction is not None:
                 return await transaction.run(work)
             return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard, attempts)
-
-    @contextmanager
-    def _named(self, *names: str) -> Iterator[None]:
-        """Put who is at fault before a refusal: the plugin whose route runs, and the statement."""
-        try:
-            yield
         except UnscopedStatement as error:
-            msg = ": ".join(filter(None, (self._feature, *names, str(error))))
-            raise UnscopedStatement(msg) from error
+            raise self._named(error, prepared.name) from error
+
+    def _named(self, refusal: UnscopedStatement, *names: str) -> UnscopedStatement:
+        """Return a refusal with who is at fault before it: the plugin whose route runs, and the statement."""
+        return UnscopedStatement(": ".join(filter(None, (self._feature, *names, str(refusal)))))
 
     def _prefix(self, *, inserts: bool) -> str:
         """Return what travels before a statement, in its message and its transaction: the user and the time limit."""
@@ -298,6 +297,10 @@ def _found(row: Row[Any] | None) -> Row[Any]:
     return row
 
 
+def _first(answer: Answer) -> Any:
+    return answer.fetchone()
+
+
 def _count(result: CursorResult[Any]) -> int:
     return result.rowcount
 
@@ -306,16 +309,16 @@ def _rows(prepared: Prepared) -> Executable:
     return prepared.rows
 
 
-def _one_json(prepared: Prepared) -> Executable:
-    return prepared.one_json
+def _one_json(prepared: Prepared) -> Message:
+    return prepared.message(prepared.one_json)
 
 
-def _all_json(prepared: Prepared) -> Executable:
-    return prepared.all_json
+def _all_json(prepared: Prepared) -> Message:
+    return prepared.message(prepared.all_json)
 
 
-def _page_json(prepared: Prepared) -> Executable:
-    return prepared.page_json
+def _page_json(prepared: Prepared) -> Message:
+    return prepared.message(prepared.page_json)
 
 
 async def _current_scope(request: Request) -> Scope:
@@ -324,15 +327,6 @@ async def _current_scope(request: Request) -> Scope:
         raise request.app.state.host.provider.problems[0]
     status = request.scope["route"].status_code or 200
     return Scope(request.app.state.data, request.scope[USER_ID], status=status, feature=request.scope.get(FEATURE, ""))
-
-
-def belongs_to(feature: str) -> Any:
-    """Return the dependency of a feature's routes that tells their scopes whose they are."""
-
-    async def tell(request: Request) -> None:
-        request.scope[FEATURE] = feature
-
-    return Depends(tell)
 
 
 CurrentScope = Annotated[Scope, Depends(_current_scope)]

@@ -19,6 +19,7 @@ from sqlmodel import col
 from todoservice.audit import Audit, Verdict
 from todoservice.confinement import UnscopedStatement, faults, mark, set_columns
 from todoservice.idempotence import answer_of_done, is_idempotent
+from todoservice.messages import Message
 from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
 from todoservice.plugins.faults import did_you_mean
@@ -60,6 +61,7 @@ class Prepared:
     done: "Prepared | None" = None
     """What answers in its place where an earlier sending has done it."""
     _pages: dict[str, Executable] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _messages: dict[Executable, Message] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def rows(self) -> Executable:
@@ -131,6 +133,12 @@ class Prepared:
         last = sa.select(numbered.c.id).where(numbered.c.n == size).scalar_subquery()
         total = sa.select(sa.func.count()).select_from(numbered).scalar_subquery()
         return sa.select(joined(objects), total, last)
+
+    def message(self, shape: Executable) -> Message:
+        """Return one of the shapes as the driver takes it."""
+        if shape not in self._messages:
+            self._messages[shape] = Message(shape, self.dialect)
+        return self._messages[shape]
 
     def _confined(self, statement: Any) -> Executable:
         # The options of the outermost statement reach every select below it, common table expressions included.
