@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from todoservice.testing.factories import ModelFactory as ModelFactory
     from todoservice.testing.factories import OwnedFactory as OwnedFactory
     from todoservice.testing.factories import UserFactory as UserFactory
+    from todoservice.testing.plans import Plans as Plans
     from todoservice.testing.scopes import TestScope as TestScope
     from todoservice.testing.statements import Statements as Statements
 
@@ -19,6 +20,7 @@ _HOMES: Final = {
     "Conformance": "conformance",
     "ModelFactory": "factories",
     "OwnedFactory": "factories",
+    "Plans": "plans",
     "Statements": "statements",
     "TestScope": "scopes",
     "UserFactory": "factories",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from todoservice import Settings
     from todoservice.plugins import Plugin
+    from todoservice.testing.plans import Plans
     from todoservice.testing.scopes import TestScope
     from todoservice.testing.statements import Statements
 
@@ -207,3 +208,14 @@ def todoservice_session(todoservice_database: str) -> "Iterator[Session]":
     with Session(engine, expire_on_commit=False) as session, using(session):
         yield session
     engine.dispose()
+
+
+@pytest.fixture
+def todoservice_plans(
+    todoservice_server: str, todoservice_template: str, todoservice_installed: "list[Plugin]"
+) -> "Iterator[Plans]":
+    """Return the plans of the declared queries, in a database that is this test's alone."""
+    from todoservice.testing.plans import Plans  # noqa: PLC0415
+
+    with Plans.of(todoservice_server, todoservice_installed, todoservice_template) as plans:
+        yield plans
