@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from todoservice.models import created_at as created_at
     from todoservice.models import uuid7 as uuid7
     from todoservice.models import uuid7_time as uuid7_time
+    from todoservice.pagination import CurrentPage as CurrentPage
     from todoservice.pagination import Page as Page
     from todoservice.pagination import PageRequest as PageRequest
     from todoservice.parameters import param as param
@@ -50,7 +51,7 @@ _HOMES: Final = {
     "idempotence": ("idempotent",),
     "migrations.data": ("unforced",),
     "models": ("Owned", "Shared", "created_at", "uuid7", "uuid7_time"),
-    "pagination": ("Page", "PageRequest"),
+    "pagination": ("CurrentPage", "Page", "PageRequest"),
     "parameters": ("param",),
     "plugins": ("Plugin",),
     "problems": (

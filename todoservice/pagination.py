@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -41,24 +41,11 @@ def _decimal(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which page a client asks for: the query parameters `limit` and `cursor`.
-
-    A handler takes it as `page: Annotated[PageRequest, Depends()]`.
-    """
+    """Which page a client asks for: the query parameters `limit` and `cursor`. Handlers receive it as `CurrentPage`."""
 
     request: Request
-    limit: Annotated[
-        int,
-        Query(ge=1, le=LIMIT, description="The most items this page may have."),
-        BeforeValidator(_decimal),
-    ] = LIMIT
-    cursor: Annotated[
-        str | SkipJsonSchema[None],
-        Query(
-            description="The `next_cursor` of the page before this one.",
-            json_schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
-        ),
-    ] = None
+    limit: int = LIMIT
+    cursor: str | None = None
 
     responses: ClassVar[dict[int | str, dict[str, Any]]] = {
         200: {
@@ -90,6 +77,29 @@ class PageRequest:
         kept = [pair for pair in self.request.query_params.multi_items() if pair[0] not in {"limit", "cursor"}]
         query = urlencode([*kept, ("limit", self.limit), ("cursor", following)])
         return f'<{quote(self.request.scope["path"])}?{query}>; rel="next"'
+
+
+async def _page_request(
+    request: Request,
+    limit: Annotated[
+        int,
+        Query(ge=1, le=LIMIT, description="The most items this page may have."),
+        BeforeValidator(_decimal),
+    ] = LIMIT,
+    cursor: Annotated[
+        str | SkipJsonSchema[None],
+        Query(
+            description="The `next_cursor` of the page before this one.",
+            json_schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
+        ),
+    ] = None,
+) -> PageRequest:
+    # A class as the dependency would be called in a thread.
+    return PageRequest(request, limit, cursor)
+
+
+CurrentPage = Annotated[PageRequest, Depends(_page_request)]
+"""The dependency that gives a handler the page that is asked for: `async def handler(page: CurrentPage)`."""
 
 
 def cursor(name: str, last: UUID) -> str:

@@ -1,14 +1,14 @@
 """Pages of the list: newest first, every row once, whatever is written meanwhile."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import pytest
 import todoservice_todos
 from api import TODOS, create, problem
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from plugin_modules import module
 from sqlalchemy import select
 from sqlmodel import Session, col
@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from todo_factories import TodoFactory
 from todoservice_todos import Todo
 
-from todoservice import CurrentScope, Id, PageRequest, Queries, Settings, create_app, param, uuid7
+from todoservice import CurrentPage, CurrentScope, Id, Queries, Settings, create_app, param, uuid7
 from todoservice.testing.factories import UserFactory
 
 
@@ -152,11 +152,11 @@ def older(settings: Settings, user: UUID) -> Iterator[TestClient]:
     router = APIRouter()
 
     @router.get("/{id}")
-    async def list_older(id: Id, page: Annotated[PageRequest, Depends()], scope: CurrentScope) -> Response:
+    async def list_older(id: Id, page: CurrentPage, scope: CurrentScope) -> Response:
         return await scope.page_json(Older.list_older, page, of=Older.todo, id=id)
 
     @router.get("/{id}/undeclared")
-    async def list_of_undeclared(id: Id, page: Annotated[PageRequest, Depends()], scope: CurrentScope) -> Response:
+    async def list_of_undeclared(id: Id, page: CurrentPage, scope: CurrentScope) -> Response:
         return await scope.page_json(Older.list_older, page, of=select(Todo), id=id)
 
     plugin = module("older", todoservice_router=router, todoservice_queries=Older)

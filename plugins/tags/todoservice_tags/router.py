@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import WithJsonSchema
 from todoservice_todos import TodoRead
 
-from todoservice import Conflict, CurrentScope, Id, NotFound, Page, PageRequest, responses, uuid7
+from todoservice import Conflict, CurrentPage, CurrentScope, Id, NotFound, Page, PageRequest, responses, uuid7
 from todoservice_tags.queries import TagQueries
 from todoservice_tags.schemas import TagCreate, TagRead, TagUpdate
 
@@ -45,7 +45,7 @@ async def create_tag(tag: TagCreate, scope: CurrentScope, request: Request) -> R
 
 
 @router.get("", response_model=Page[TagRead], responses={**PageRequest.responses, **responses(NotFound)})
-async def list_tags(page: Annotated[PageRequest, Depends()], scope: CurrentScope, todo_id: OfTodo = None) -> Response:
+async def list_tags(page: CurrentPage, scope: CurrentScope, todo_id: OfTodo = None) -> Response:
     """List the user's tags, or those of one todo, newest first."""
     if todo_id is None:
         return await scope.page_json(TagQueries.list_tags, page)
@@ -77,7 +77,7 @@ async def delete_tag(tag_id: Id, scope: CurrentScope) -> Response:
 @router.get(
     "/{tag_id}/todos", response_model=Page[TodoRead], responses={**PageRequest.responses, **responses(NotFound)}
 )
-async def list_tagged_todos(tag_id: Id, page: Annotated[PageRequest, Depends()], scope: CurrentScope) -> Response:
+async def list_tagged_todos(tag_id: Id, page: CurrentPage, scope: CurrentScope) -> Response:
     """List the todos that have a tag, newest first."""
     return await scope.page_json(TagQueries.list_tagged_todos, page, of=TagQueries.retrieve_tag, tag_id=tag_id)
 

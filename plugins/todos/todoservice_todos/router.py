@@ -1,10 +1,8 @@
 """The five operations on todos."""
 
-from typing import Annotated
+from fastapi import APIRouter, Request, Response
 
-from fastapi import APIRouter, Depends, Request, Response
-
-from todoservice import CurrentScope, Id, NotFound, Page, PageRequest, responses, uuid7
+from todoservice import CurrentPage, CurrentScope, Id, NotFound, Page, PageRequest, responses, uuid7
 from todoservice_todos.queries import TodoQueries
 from todoservice_todos.schemas import TodoCreate, TodoRead, TodoUpdate
 
@@ -26,7 +24,7 @@ async def create_todo(todo: TodoCreate, scope: CurrentScope, request: Request) -
 
 
 @router.get("", response_model=Page[TodoRead], responses=PageRequest.responses)
-async def list_todos(page: Annotated[PageRequest, Depends()], scope: CurrentScope) -> Response:
+async def list_todos(page: CurrentPage, scope: CurrentScope) -> Response:
     """List the user's todos, newest first."""
     return await scope.page_json(TodoQueries.list_todos, page)
 

@@ -2,12 +2,25 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from sqlalchemy import delete, insert, select
 from sqlmodel import Field, col
 
-from todoservice import CurrentScope, Id, Line, NotFound, Owned, Page, PageRequest, Queries, hookimpl, param, responses
+from todoservice import (
+    CurrentPage,
+    CurrentScope,
+    Id,
+    Line,
+    NotFound,
+    Owned,
+    Page,
+    PageRequest,
+    Queries,
+    hookimpl,
+    param,
+    responses,
+)  # fmt: skip
 
 
 class Jar(Owned, table=True):
@@ -49,7 +62,7 @@ async def fill_jar(new: New, scope: CurrentScope) -> Response:
 
 
 @router.get("", response_model=Page[JarRead], responses=PageRequest.responses)
-async def list_jars(page: Annotated[PageRequest, Depends()], scope: CurrentScope) -> Response:
+async def list_jars(page: CurrentPage, scope: CurrentScope) -> Response:
     """List the jars."""
     return await scope.page_json(Pantry.page, page)
 
