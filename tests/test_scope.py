@@ -1,9 +1,11 @@
 """One user's door to the database: what a handler does with its scope."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable, Sequence
-from enum import StrEnum
+from datetime import UTC, datetime, timedelta
+from enum import Enum, StrEnum
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -12,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 import todoservice_todos
 from fastapi import APIRouter, FastAPI
-from playing import Play
+from playing import Play, playing
 from plugin_modules import module
 from psycopg2.extensions import AsIs
 from pydantic import BaseModel
@@ -483,3 +485,63 @@ def test_a_subclass_of_a_text_is_bound_as_the_text_that_it_is(play: Play, title:
         assert await mine.first(sa.text("SELECT :n + 1"), n=HTTPStatus.OK) == (201,)
 
     play(scenario)
+
+
+class Kind(Enum):
+    """What a todo is about."""
+
+    MILK = "Buy milk"
+    WINE = "Buy wine"
+
+
+KIND: Any = sa.Enum(Kind, native_enum=False, values_callable=lambda kinds: [kind.value for kind in kinds])
+
+
+COUNT = itertools.count()
+
+
+class JsonQueries(Queries):
+    """Queries whose parameters are more than plain values: a list of unknown length, an enumeration, what is written in."""
+
+    some = sa.select(Todo).where(col(Todo.title).in_(param("titles")))
+    any = sa.select(Todo).where(col(Todo.title) == sa.any_(param("titles", sa.ARRAY(sa.String()))))
+    kind = sa.select(Todo).where(
+        col(Todo.title)
+        == param("kind", sa.Enum(Kind, native_enum=False, values_callable=lambda kinds: [kind.value for kind in kinds]))
+    )
+    undescribed = sa.select(Todo).where(sa.func.coalesce(col(Todo.description), "none") + "!" == "none!")
+    nth = sa.select(sa.bindparam(None, callable_=lambda: next(COUNT)).label("n")).where(col(Todo.title) == "Buy milk")
+    after = sa.select(Todo).where(col(Todo.created_at) > param("when", sa.DateTime(timezone=True)))
+
+
+@pytest.fixture
+def declaring(settings: Settings) -> FastAPI:
+    """Return an app with these queries declared."""
+    listing = module("listing", todoservice_queries=lambda: JsonQueries)
+    return create_app(settings, plugins=[todoservice_todos, listing])
+
+
+def test_json_of_declared_queries(declaring: FastAPI, user: UUID, other_user: UUID) -> None:
+    """What is declared answers as JSON what it answers as rows, whatever its parameters are."""
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        for title in ("Buy milk", "Buy wine", "Buy both"):
+            await mine.one(TodoQueries.create_todo, title=title)
+        asked: list[tuple[Any, dict[str, Any], int]] = [
+            (JsonQueries.some, {"titles": ["Buy milk"]}, 1),
+            (JsonQueries.some, {"titles": ["Buy milk", "Buy wine", "else"]}, 2),
+            (JsonQueries.some, {"titles": []}, 0),
+            (JsonQueries.any, {"titles": ["Buy milk", "Buy both"]}, 2),
+            (JsonQueries.kind, {"kind": Kind.WINE}, 1),
+            (JsonQueries.undescribed, {}, 3),
+            (JsonQueries.after, {"when": datetime.now(UTC) - timedelta(hours=1)}, 3),
+        ]
+        for query, params, count in asked:
+            rows = await mine.all(query, **params)
+            listed = json.loads(bytes((await mine.all_json(query, **params)).body))
+            assert [item["id"] for item in listed] == [str(row.id) for row in rows]
+            assert len(rows) == count
+        calls = [json.loads(bytes((await mine.one_json(JsonQueries.nth)).body))["n"] for _ in range(3)]
+        assert len(set(calls)) == 3
+
+    playing(declaring, user, other_user)(scenario)

@@ -36,7 +36,7 @@ class Message:
         self.statement: Final = statement
         made = compiled(statement, dialect)
         self._text = made.string if _is_complete(made) else None
-        self._preset = {name: bind.effective_value for name, bind in made.binds.items() if not bind.required}
+        self._preset = {name: bind.effective_value for bind, name in made.bind_names.items() if not bind.required}
         self._processors = dict(_processors(made, dialect))
 
     def execute(self, connection: Connection, values: Mapping[str, Any]) -> Answer:
@@ -50,12 +50,13 @@ class Message:
 
 
 def _is_complete(made: SQLCompiler) -> bool:
-    """Say whether the text stays as it is, whatever the values: a list after IN adds to it."""
-    return not (made.post_compile_params or made.escaped_bind_names or made.prefetch)
+    """Say whether text and presets stay as they are: a list after IN adds to the text, a callable makes a value."""
+    changes = made.post_compile_params or made.escaped_bind_names or made.prefetch
+    return not (changes or any(bind.callable for bind in made.bind_names))
 
 
 def _processors(made: SQLCompiler, dialect: Dialect) -> Iterator[tuple[str, Processor]]:
-    for name, bind in made.binds.items():
+    for bind, name in made.bind_names.items():
         processor = bind.type.dialect_impl(dialect).bind_processor(dialect)
         if processor is not None:
             yield name, processor

@@ -18,7 +18,7 @@ from todoservice.database.client import Database, Transaction
 from todoservice.database.retries import Attempts
 from todoservice.idempotence import Sendable, execute
 from todoservice.identity import USER_ID
-from todoservice.messages import Answer, Message
+from todoservice.messages import Answer
 from todoservice.models import SCHEMA
 from todoservice.pagination import PageRequest, cursor
 from todoservice.plugins.routes import FEATURE
@@ -144,7 +144,7 @@ class Scope:
             body, self._status, media_type=JSON, headers={"Link": page.link(following)} if following else None
         )
 
-    def _page_json_of(self, parent: Any) -> Callable[[Prepared], Message]:
+    def _page_json_of(self, parent: Any) -> Callable[[Prepared], Sendable]:
         self._data.statements.declared_name(parent)
         return lambda prepared: prepared.message(prepared.page_json_of(self._data.statements.prepared(parent)))
 
@@ -309,15 +309,15 @@ def _rows(prepared: Prepared) -> Executable:
     return prepared.rows
 
 
-def _one_json(prepared: Prepared) -> Message:
+def _one_json(prepared: Prepared) -> Sendable:
     return prepared.message(prepared.one_json)
 
 
-def _all_json(prepared: Prepared) -> Message:
+def _all_json(prepared: Prepared) -> Sendable:
     return prepared.message(prepared.all_json)
 
 
-def _page_json(prepared: Prepared) -> Message:
+def _page_json(prepared: Prepared) -> Sendable:
     return prepared.message(prepared.page_json)
 
 

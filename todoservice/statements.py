@@ -60,6 +60,8 @@ class Prepared:
     """Whether it may be sent again where nobody knows if it was done."""
     done: "Prepared | None" = None
     """What answers in its place where an earlier sending has done it."""
+    declared: bool = False
+    """Whether it is kept as long as the app, so that it is worth the while to compile it for good."""
     _pages: dict[str, Executable] = field(default_factory=dict, init=False, repr=False, compare=False)
     _messages: dict[Executable, Message] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -116,7 +118,9 @@ class Prepared:
         except TypeError as error:
             msg = f"{self.name} {error}"
             raise TypeError(msg) from None
-        return Prepared(self.name, statement, self.criteria, self.dialect, {}, inserts=True, writes=True)
+        return Prepared(
+            self.name, statement, self.criteria, self.dialect, {}, inserts=True, writes=True, declared=self.declared
+        )
 
     @property
     def _takes_rows(self) -> bool:
@@ -134,8 +138,10 @@ class Prepared:
         total = sa.select(sa.func.count()).select_from(numbered).scalar_subquery()
         return sa.select(joined(objects), total, last)
 
-    def message(self, shape: Executable) -> Message:
-        """Return one of the shapes as the driver takes it."""
+    def message(self, shape: Executable) -> Executable | Message:
+        """Return one of the shapes as the driver takes it, where the statement was declared."""
+        if not self.declared:
+            return shape
         if shape not in self._messages:
             self._messages[shape] = Message(shape, self.dialect)
         return self._messages[shape]
@@ -280,9 +286,9 @@ class Statements:
             msg = f"{name}: two statements have this name: rename one of them"
             raise UnscopedStatement(msg)
         prepared = self._prepare(statement, name)
-        self._prove_shapes(prepared)
-        if prepared.done is not None:
-            self._prove_shapes(prepared.done)
+        for kept in filter(None, (prepared, prepared.done)):
+            kept.declared = True
+            self._prove_shapes(kept)
         self._declared[statement] = prepared
 
     @property

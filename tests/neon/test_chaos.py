@@ -16,8 +16,10 @@ def test_a_while_of_chaos(capsys: pytest.CaptureFixture[str]) -> None:
     path, _, script, *options = shlex.split(command)
     assert (path, script) == ("PYTHONPATH=tests/support", "benchmarks/chaos.py")
     status = main([*options, "--seconds", "20"])
-    seed, report, answers, *_, failures = capsys.readouterr().out.splitlines()
-    assert (status, failures) == (0, "failures: 0")
+    told = capsys.readouterr().out
+    assert status == 0, told
+    seed, report, answers, *_, failures = told.splitlines()
+    assert failures == "failures: 0"
     assert seed == "seed 1"
     done = re.fullmatch(r"seed 1: (\d+) operations and (\d+) faults in \d+ s", report)
     assert done is not None

@@ -1,0 +1,64 @@
+"""Which routes a request is led to: those of the feature that its path names."""
+
+import asyncio
+from types import ModuleType
+from typing import Any
+
+from api import TODOS, create
+from calls import Request, measure
+from fastapi import APIRouter
+from fastapi import Request as Asking
+from plugin_modules import module
+from starlette.testclient import TestClient
+
+from todoservice import Id, Plugin, Settings, create_app, uuid7
+
+AGAIN = 10
+"""How often a request is made before its calls are counted, and how often while they are."""
+
+
+def feature(name: str) -> Plugin:
+    """Return a plugin with a few routes."""
+    router = APIRouter()
+
+    async def answer(id: Id) -> None: ...
+
+    for path in ("/a", "/b", "/{id}/c", "/{id}"):
+        router.get(path, name=f"{name}{path}")(answer)
+    return Plugin(name, module(name, todoservice_router=lambda: router))
+
+
+def calls(settings: Settings, *features: Plugin | ModuleType) -> float:
+    """Return how many calls of Python's it takes to answer a request of the last of these features."""
+    app = create_app(settings, plugins=features)
+    request = Request("GET", f"/api/v1/last/{uuid7()}", headers=((b"x-user-id", str(uuid7()).encode()),))
+
+    async def measuring() -> float:
+        measured = await measure(app, [request] * 2 * AGAIN)
+        assert measured.statuses == {200}
+        return measured.each
+
+    return asyncio.run(measuring())
+
+
+def test_other_features_cost_nothing(settings: Settings) -> None:
+    """However many there are, the way to a route is as long as with one."""
+    alone = calls(settings, feature("last"))
+    among_many = calls(settings, *(feature(f"f{number}") for number in range(20)), feature("last"))
+    assert alone > 100
+    assert among_many - alone < 1
+
+
+def test_routes_can_be_named(client: TestClient) -> None:
+    """A handler finds the address of a route by its name, as Starlette has it."""
+    app: Any = client.app
+    asking = Asking({"type": "http", "app": app, "router": app.router, "headers": [], "server": ("here", 80)})
+    assert asking.url_for("list_todos").path == TODOS
+
+
+def test_names_that_begin_alike(mine: TestClient) -> None:
+    """A feature is found by the whole of its name."""
+    todo = create(mine)
+    for path in (f"{TODOS}s", f"{TODOS}s/{todo['id']}", "/api/v1/", "/api/v1", f"/api/v1//todos/{todo['id']}"):
+        assert mine.get(path).json()["error_code"] == "NOT_FOUND"
+    assert mine.get(f"{TODOS}/{todo['id']}").json() == todo
