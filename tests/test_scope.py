@@ -501,7 +501,7 @@ COUNT = itertools.count()
 
 
 class JsonQueries(Queries):
-    """Queries whose parameters are more than plain values: a list of unknown length, an enumeration, what is written in."""
+    """Queries with more than plain values: a list of unknown length, an enumeration, what is written in, a callable."""
 
     some = sa.select(Todo).where(col(Todo.title).in_(param("titles")))
     any = sa.select(Todo).where(col(Todo.title) == sa.any_(param("titles", sa.ARRAY(sa.String()))))
@@ -510,7 +510,9 @@ class JsonQueries(Queries):
         == param("kind", sa.Enum(Kind, native_enum=False, values_callable=lambda kinds: [kind.value for kind in kinds]))
     )
     undescribed = sa.select(Todo).where(sa.func.coalesce(col(Todo.description), "none") + "!" == "none!")
-    nth = sa.select(sa.bindparam(None, callable_=lambda: next(COUNT)).label("n")).where(col(Todo.title) == "Buy milk")
+    nth: Any = sa.select(sa.bindparam(None, callable_=lambda: next(COUNT)).label("n")).where(
+        col(Todo.title) == "Buy milk"
+    )
     after = sa.select(Todo).where(col(Todo.created_at) > param("when", sa.DateTime(timezone=True)))
 
 
