@@ -2,7 +2,7 @@
 
 import pytest
 
-from todoservice.database.url import BadDatabaseURL, parse_url
+from todoservice.database.url import BadDatabaseURL, parse_url, unpooled
 
 NEON = "neondb_owner:npg_secret@ep-cool-darkness-123456-pooler.us-east-2.aws.neon.tech/neondb"
 
@@ -35,6 +35,22 @@ def test_a_password_with_reserved_characters_is_read() -> None:
 def test_another_machine_is_reached_over_tls(host: str) -> None:
     """A host that is not this machine gets sslmode=require where none is given."""
     assert parse_url(f"postgresql://u:p@{host}/db").query["sslmode"] == "require"
+
+
+@pytest.mark.parametrize("port", ["", "&port=6543"])
+def test_a_host_among_the_parameters(port: str) -> None:
+    """It is a host like any other: TLS for another machine, and a pooler's is known as one."""
+    url = parse_url(f"postgresql://u:p@/db?host=ep-x-pooler.eu.aws.neon.tech{port}")
+    assert (url.host, url.port) == ("ep-x-pooler.eu.aws.neon.tech", int(port[6:] or 0) or None)
+    assert dict(url.query) == {"sslmode": "require"}
+    assert unpooled(url).host == "ep-x.eu.aws.neon.tech"
+
+
+@pytest.mark.parametrize("host", ["/run/postgresql", "a.test,b.test"])
+def test_a_socket_or_several_hosts_among_the_parameters(host: str) -> None:
+    """They stay there, as libpq has them."""
+    url = parse_url(f"postgresql://u:p@/db?host={host}")
+    assert (url.host, url.query["host"]) == (None, host)
 
 
 def test_the_machines_own_authorities() -> None:

@@ -40,7 +40,7 @@ def parse_url(text: str) -> URL:
     if not url.database:
         msg = f"names no database: {_WRITE}"
         raise BadDatabaseURL(msg)
-    url = url.set(drivername="postgresql+psycopg2")
+    url = _with_host(url.set(drivername="postgresql+psycopg2"))
     if "sslmode" not in url.query and url.host and not is_local(url.host):
         url = url.update_query_dict({"sslmode": _default_sslmode(url)})
     _see_that_libpq_reads(url)
@@ -56,6 +56,17 @@ def unpooled(url: URL) -> URL:
     """Return the URL of the database itself where the host is its pooler's."""
     label, dot, rest = (url.host or "").partition(".")
     return url.set(host=label[: -len(_POOLER)] + dot + rest) if is_pooled(url) else url
+
+
+def _with_host(url: URL) -> URL:
+    """Return the URL with a host that is given as `?host=` where hosts belong. Socket directories and lists stay."""
+    host, port = url.query.get("host"), url.query.get("port", "")
+    if url.host or not isinstance(host, str) or host.startswith(("/", "@")) or "," in host:
+        return url
+    url = url.difference_update_query(["host"]).set(host=host)
+    if isinstance(port, str) and port.isdecimal():
+        url = url.difference_update_query(["port"]).set(port=int(port))
+    return url
 
 
 def _default_sslmode(url: URL) -> str:
