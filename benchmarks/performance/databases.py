@@ -45,7 +45,7 @@ def prepared(server: Server, contestant: Contestant, folder: Path) -> Iterator[D
     if contestant.ours:
         with migrated(server) as owner_url:
             fill(owner_url, contestant.table)
-            url = databases.login_url(owner_url) if contestant.name != "open" else _open_url(owner_url)
+            url = databases.login_url(owner_url) if contestant.name != "open" else open_url(owner_url)
             yield Database(owner_url, url, contestant.table)
         return
     url = server.create_database(f"peer_{contestant.name}")
@@ -55,7 +55,9 @@ def prepared(server: Server, contestant: Contestant, folder: Path) -> Iterator[D
     yield Database(url, url, contestant.table, rows)
 
 
-def _open_url(owner_url: str) -> str:
+def open_url(owner_url: str) -> str:
+    """Make a role for a database of todoservice's that row-level security does not bind, and return its URL."""
     url = make_url(owner_url)
     execute(owner_url, f"CREATE ROLE {OPEN} LOGIN BYPASSRLS PASSWORD '{OPEN}' IN ROLE {url.database}_app")
+    execute(owner_url, f"GRANT CONNECT ON DATABASE {url.database} TO {OPEN}")
     return text_of(url.set(username=OPEN, password=OPEN))
