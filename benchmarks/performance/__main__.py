@@ -7,6 +7,7 @@ It needs root or sudo only where wrk is missing, and Node for the Fastify peer.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from performance.databases import prepared
 from performance.results import Results
 from performance.rounds import Entrant
 from performance.server import Server, execute, running
-from performance.work import WORKS
+from performance.work import QUICK, WORKS
 
 EXTRA = ("trips", "growth", "memory", "start")
 """What is measured besides the works."""
@@ -29,18 +30,19 @@ EXTRA = ("trips", "growth", "memory", "start")
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="performance", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--seconds", type=float, help="of each measurement (3; quick: 2)")
+    parser.add_argument("--seconds", type=int, help="of each measurement (3; quick: 1, and not warmed up)")
     parser.add_argument("--rounds", type=int, help="(3; quick: 1)")
     parser.add_argument("--requests", type=int, help="for the memory's growth (1,000,000; quick: 2,000)")
     parser.add_argument("--only", help=f"of {', '.join([*(work.name for work in WORKS), *EXTRA])}")
     parser.add_argument("--contestants", help=f"of {', '.join(CONTESTANTS)}")
-    parser.add_argument("--quick", action="store_true", help="everything once and briefly: that it runs, not how fast")
+    parser.add_argument("--quick", action="store_true", help="most of it, once and briefly: that it runs, not how fast")
     parser.add_argument("--write", type=Path, help="a folder for results.json and the plots (a temporary one)")
     chosen = parser.parse_args(arguments)
-    seconds, times, requests = (2.0, 1, 2_000) if chosen.quick else (3.0, 3, 1_000_000)
+    seconds, times, requests = (1, 1, 2_000) if chosen.quick else (3, 3, 1_000_000)
     chosen.seconds, chosen.rounds = chosen.seconds or seconds, chosen.rounds or times
     chosen.requests = chosen.requests or requests
-    chosen.only = _chosen(parser, chosen.only, [*(work.name for work in WORKS), *EXTRA])
+    works = [work.name for work in WORKS if work.name in QUICK or chosen.only or not chosen.quick]
+    chosen.only = _chosen(parser, chosen.only, [*works, *EXTRA])
     chosen.contestants = _chosen(parser, chosen.contestants, list(CONTESTANTS))
     return chosen
 
@@ -55,6 +57,7 @@ def _chosen(parser: argparse.ArgumentParser, given: str | None, known: list[str]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark, and return its exit status: 1 where a round failed."""
     chosen = options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     installing.ensure_wrk()
     results = Results(
         date=datetime.now(UTC).date().isoformat(), machine=machine.description(), versions=machine.versions(),

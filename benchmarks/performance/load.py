@@ -30,13 +30,13 @@ class Load:
         return self.requests / self.seconds
 
 
-def run(port: int, operation: str, keys: Path, *, clients: int, seconds: float) -> Load:
+def run(port: int, operation: str, keys: Path, *, clients: int, seconds: int) -> Load:
     """Send an operation, for each of the keys, as `clients` do who wait for one answer before they ask again.
 
     Raises Failed.
     """
     command = [
-        "wrk", "--threads", "1", "--connections", str(clients), "--duration", f"{max(round(seconds), 1)}s",
+        "wrk", "--threads", "1", "--connections", str(clients), "--duration", f"{seconds}s",
         "--timeout", "20s", "--script", str(SCRIPT), f"http://127.0.0.1:{port}", "--", operation, str(keys),
     ]  # fmt: skip
     ran = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -9,7 +9,7 @@ from performance.rounds import Entrant, requests, serving
 from performance.work import ONE, Work
 
 _WORK: Final = Work("get", "get")
-_SLICE: Final = 5.0
+_SLICE: Final = 5
 """Seconds between two looks at how many requests were made."""
 
 
@@ -18,11 +18,11 @@ def measured(entrant: Entrant, wanted: int, say: Callable[[str], None]) -> Memor
     with serving(entrant, ONE) as running:
         idle, early, done = process.resident(running.pid), 0.0, 0
         keys = requests(running, _WORK, _SLICE)
-        seconds = 1.0
+        seconds = 1
         while done < wanted:
             seen = load.run(running.port, "get", keys, clients=_WORK.clients, seconds=seconds)
             done += seen.requests
-            seconds = max(1.0, min(_SLICE, (wanted - done) / seen.rate))
+            seconds = max(1, min(_SLICE, round((wanted - done) / seen.rate)))
             weight = process.resident(running.pid)
             if not early and done >= wanted / 10:
                 early = weight

@@ -70,7 +70,7 @@ class Results(_Record):
     date: str
     machine: dict[str, str]
     versions: dict[str, str]
-    seconds: float
+    seconds: int
     """Of each measurement."""
     rounds: int
     measurements: list[Measurement] = []

@@ -55,7 +55,7 @@ def serving(entrant: Entrant, setup: Setup, *, to: str = "", **variables: str) -
         yield Running(entrant, port, stack.enter_context(started).pid, proxy)
 
 
-def requests(running: Running, work: Work, seconds: float) -> Path:
+def requests(running: Running, work: Work, seconds: int) -> Path:
     """Write the requests of a work, and the rows that they need, and return the file."""
     database, path = running.entrant.database, running.entrant.folder / f"keys-{work.operation}"
     if work.operation == "list":
@@ -68,15 +68,16 @@ def requests(running: Running, work: Work, seconds: float) -> Path:
     return write_keys(path, keys(database.owner_url, database.table, READING))
 
 
-def measure(server: Server, running: Running, work: Work, seconds: float, number: int) -> Measurement:
+def measure(server: Server, running: Running, work: Work, seconds: int, number: int) -> Measurement:
     """Do a work for a while, warm. Raises load.Failed."""
     if running.proxy is not None:
         running.proxy.delay = work.delay / 1000
-    warm = max(seconds / 3, 1)
+    warm = round(seconds / 3)
     file = requests(running, work, seconds + warm + 1)
-    early = _taken(file, warm / (seconds + warm)) if work.operation == "delete" else file
     process.ask(running.port, "GET", f"{PATH}?limit=1", READING[0])  # once what the last work left is done
-    load.run(running.port, work.operation, early, clients=work.clients, seconds=warm)
+    if warm:
+        early = _taken(file, warm / (seconds + warm)) if work.operation == "delete" else file
+        load.run(running.port, work.operation, early, clients=work.clients, seconds=warm)
     app, database = process.cpu(running.pid), process.cpu(server.pid)
     seen = load.run(running.port, work.operation, file, clients=work.clients, seconds=seconds)
     spent = process.cpu_since(app, running.pid), process.cpu_since(database, server.pid)

@@ -37,6 +37,9 @@ DELAYED: Final = Setup(connections=50, through_proxy=True)
 """A connection for each of fifty clients: with fewer, the arithmetic of the pool would be measured."""
 DELAYS: Final = (1, 10, 50)
 
+QUICK: Final = frozenset({"get", "list-100", "create", "update", "delete", "get-10ms", "get-2-workers"})
+"""The works that say whether everything runs."""
+
 WORKS: Final = (
     Work("get", "get"),
     *(Work(f"list-{size}", "list", size=size) for size in SIZES),
