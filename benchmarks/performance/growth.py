@@ -1,7 +1,7 @@
 """What a large table costs: a million rows of a thousand users, and a hundred thousand of one."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,42 +19,54 @@ EACH: Final = 1000
 LARGEST: Final = 100_000
 
 
+@dataclass(frozen=True)
+class _Work:
+    """An operation, and the requests for it on each of the two tables."""
+
+    name: str
+    operation: str
+    small: Path
+    large: Path
+
+
 def measured(
     server: Server, entrant: Entrant, results: Results, say: Callable[[str], None], *, quick: bool
 ) -> list[Growth]:
-    """Measure GETs and lists on the small table that the entrant has, and on a large one, in turn."""
-    many, most = [user(f"one of many {number}") for number in range(USERS)], user("the one with most")
-    table = entrant.contestant.table
-    if quick:
-        many = many[: USERS // 10]
+    """Measure GETs and lists on the small table that the entrant has, and on a large one, in turn.
+
+    `quick`: on a tenth of it.
+    """
+    found = []
     with migrated(server) as url:
-        insert(url, table, READING[:1], 1)
-        insert(url, table, many, EACH)
-        insert(url, table, [most], LARGEST // (10 if quick else 1))
-        execute(url, f"VACUUM ANALYZE {table}")
-        say(f"growth: a table of {execute(url, f'SELECT count(*) FROM {table}')[0][0]:,} rows")
-        small = write_keys(entrant.folder / "small", keys(entrant.database.owner_url, table, READING))
-        lists = write_keys(entrant.folder / "small-lists", [(LISTING[EACH], "-")])
-        works = (
-            ("GET one", "get", small, write_keys(entrant.folder / "large", keys(url, table, many, 1000))),
-            ("GET one of 100,000", "get", small, write_keys(entrant.folder / "most", keys(url, table, [most], 1000))),
-            ("list of 1000", "list", lists, write_keys(entrant.folder / "lists", [(one, "-") for one in many])),
-            ("list of 1000 of 100,000", "list", lists, write_keys(entrant.folder / "newest", [(most, "-")])),
-        )
-        found = []
+        works = _works(entrant, url, 10 if quick else 1)
+        say(f"growth: a table of {execute(url, f'SELECT count(*) FROM {entrant.contestant.table}')[0][0]:,} rows")
+        other = replace(entrant, folder=_beside(entrant.folder))
         for number in range(results.rounds):
-            with (
-                serving(entrant, ONE) as before,
-                serving(replace(entrant, folder=_beside(entrant.folder)), ONE, to=login_url(url)) as after,
-            ):
-                for name, operation, of_small, of_large in works:
-                    rates = (
-                        _rate(before, operation, of_small, results.seconds),
-                        _rate(after, operation, of_large, results.seconds),
-                    )
-                    found.append(Growth(work=name, round=number, small=rates[0], large=rates[1]))
-                    say(f"growth: {name}: {rates[0]:.0f} and {rates[1]:.0f}/s")
-        return found
+            with serving(entrant, ONE) as before, serving(other, ONE, to=login_url(url)) as after:
+                for work in works:
+                    small = _rate(before, work.operation, work.small, results.seconds)
+                    large = _rate(after, work.operation, work.large, results.seconds)
+                    found.append(Growth(work=work.name, round=number, small=small, large=large))
+                    say(f"growth: {work.name}: {small:.0f} and {large:.0f}/s")
+    return found
+
+
+def _works(entrant: Entrant, url: str, part: int) -> tuple[_Work, ...]:
+    """Fill the large table, or a part of it, and return what is asked of it and of the small one."""
+    folder, table = entrant.folder, entrant.contestant.table
+    many, most = [user(f"one of many {number}") for number in range(USERS // part)], user("the one with most")
+    insert(url, table, READING[:1], 1)
+    insert(url, table, many, EACH)
+    insert(url, table, [most], LARGEST // part)
+    execute(url, f"VACUUM ANALYZE {table}")
+    small = write_keys(folder / "small", keys(entrant.database.owner_url, table, READING))
+    lists = write_keys(folder / "small-lists", [(LISTING[EACH], "-")])
+    return (
+        _Work("GET one", "get", small, write_keys(folder / "large", keys(url, table, many, 1000))),
+        _Work("GET one of 100,000", "get", small, write_keys(folder / "most", keys(url, table, [most], 1000))),
+        _Work("list of 1000", "list", lists, write_keys(folder / "lists", [(one, "-") for one in many])),
+        _Work("list of 1000 of 100,000", "list", lists, write_keys(folder / "newest", [(most, "-")])),
+    )
 
 
 def _beside(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Final, Self, TypeVar, cast
@@ -71,7 +72,7 @@ class Proxy:
     def answer(self, client: asyncio.Transport, data: bytes | None) -> None:
         """Pass an answer on in its time; None ends the connection."""
         if self.delay or self._held:
-            self._held.append((self._loop.time() + self.delay, client, data))
+            self._held.append((time.monotonic() + self.delay, client, data))
             self._wake()
         else:
             _pass(client, data)
@@ -79,12 +80,12 @@ class Proxy:
     def _wake(self) -> None:
         if self._held and not self._waking:
             self._waking = True
-            self._loop.call_later(max(self._held[0][0] - self._loop.time(), TICK), self._release)
+            self._loop.call_later(max(self._held[0][0] - time.monotonic(), TICK), self._release)
 
     def _release(self) -> None:
         self._waking = False
         # To the nearest tick, so that the delay is right on average.
-        due = self._loop.time() + TICK / 2
+        due = time.monotonic() + TICK / 2
         while self._held and self._held[0][0] <= due:
             _, client, data = self._held.popleft()
             _pass(client, data)

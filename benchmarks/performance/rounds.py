@@ -1,6 +1,6 @@
 """Rounds: every contestant in its turn, all works in each, so that what disturbs the machine disturbs all alike."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from performance.databases import Database
 from performance.ports import free_port
 from performance.proxy import Proxy
 from performance.results import Measurement, Results
-from performance.rows import DELETING, LISTING, READING, WRITING, insert, keys, write_keys
+from performance.rows import DELETING, LISTING, READING, WRITING, insert, keys, remove, write_keys
 from performance.server import Server
 from performance.work import Setup, Work
 
@@ -61,8 +61,10 @@ def requests(running: Running, work: Work, seconds: int) -> Path:
     if work.operation == "list":
         return write_keys(path, [(LISTING[work.size], "-")])
     if work.operation == "create":
+        remove(database.owner_url, database.table, WRITING)
         return write_keys(path, [(user, "-") for user in WRITING])
     if work.operation == "delete":
+        remove(database.owner_url, database.table, DELETING)
         insert(database.owner_url, database.table, DELETING, round(MOST_DELETED * seconds / len(DELETING)))
         return write_keys(path, keys(database.owner_url, database.table, DELETING))
     return write_keys(path, keys(database.owner_url, database.table, READING))
@@ -103,23 +105,20 @@ def run(
     server: Server, entrants: Sequence[Entrant], works: Sequence[Work], results: Results, say: Callable[[str], None]
 ) -> None:
     """Measure everything, `results.rounds` times, the other way round every second time."""
-    setups: Mapping[Setup, list[Work]] = {
-        setup: [work for work in works if work.setup == setup] for setup in dict.fromkeys(work.setup for work in works)
-    }
     for number in range(results.rounds):
-        for setup, among in setups.items():
+        for setup in dict.fromkeys(work.setup for work in works):
             for entrant in entrants if number % 2 == 0 else reversed(entrants):
-                with serving(entrant, setup) as running:
-                    for work in among:
-                        _one(server, running, work, number, results, say)
+                among = [work for work in works if work.setup == setup and entrant.contestant.does(work)]
+                if among:
+                    with serving(entrant, setup) as running:
+                        for work in among:
+                            _one(server, running, work, number, results, say)
 
 
 def _one(
     server: Server, running: Running, work: Work, number: int, results: Results, say: Callable[[str], None]
 ) -> None:
     name = running.entrant.contestant.name
-    if not running.entrant.contestant.does(work):
-        return
     try:
         seen = measure(server, running, work, results.seconds, number)
     except load.Failed as error:

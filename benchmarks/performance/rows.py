@@ -42,6 +42,11 @@ def insert(url: str, table: str, users: Iterable[UUID], each: int) -> None:
     )
 
 
+def remove(url: str, table: str, users: Iterable[UUID]) -> None:
+    """Delete all todos of these users."""
+    execute(url, f"DELETE FROM {table} WHERE user_id = ANY(%s::uuid[])", [[str(one) for one in users]])
+
+
 def fill(url: str, table: str) -> None:
     """Insert the rows to begin with."""
     insert(url, table, READING, 1000 // READERS)
