@@ -1,9 +1,7 @@
 """The benchmark beside its peers: what it computes, and the contestants that need no more than the tests do."""
 
-import configparser
 import json
 import re
-import shlex
 import subprocess
 import sys
 import time
@@ -14,10 +12,8 @@ from uuid import UUID
 
 import psycopg2
 import pytest
-from documents import blocks, page
 from edge import Edge
 from performance import process, report, targets
-from performance.__main__ import options
 from performance.contestants import CONTESTANTS
 from performance.databases import Database, open_url, prepared
 from performance.load import Failed, parse
@@ -28,9 +24,6 @@ from performance.rows import LISTING, READING
 from performance.server import Server, running
 from performance.work import ONE
 from sqlalchemy import make_url
-
-ROOT = Path(__file__).parents[1]
-PAGE = "performance.md"
 
 
 @pytest.fixture(scope="module")
@@ -260,40 +253,6 @@ def todos_in(body: bytes) -> list[dict[str, object]]:
     told = json.loads(body or "[]")
     found: list[dict[str, object]] = told.get("items", [told]) if isinstance(told, dict) else told
     return found
-
-
-def test_the_page_has_the_command_and_its_options() -> None:
-    """The one that runs everything is tox's, and what it passes on is understood."""
-    [everything, more] = blocks(PAGE, "sh")
-    assert everything.split(" && ")[-1] == ".venv/bin/tox -e benchmark\n"
-    tox = configparser.ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini")
-    assert tox["testenv:benchmark"]["commands"] == "python -m performance {posargs}"
-    assert "benchmark" not in tox["tox"]["env_list"]
-    for line in more.splitlines():
-        command, _, passed = line.partition(" -- ")
-        assert command == ".venv/bin/tox -e benchmark"
-        chosen = options(shlex.split(passed))
-        assert chosen.contestants
-        assert chosen.only
-
-
-def test_an_unknown_contestant_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the names of those that there are."""
-    with pytest.raises(SystemExit):
-        options(["--contestants", "todoservice,nobody"])
-    assert "nobody: there is no such; there are todoservice, open" in capsys.readouterr().err
-
-
-def test_the_page_shows_the_run_that_is_kept_beside_it() -> None:
-    """Its tables are those of results.json, its peers those of the benchmark, and its plots are there."""
-    kept = Results.model_validate_json((ROOT / "docs" / "performance" / "results.json").read_text())
-    text = page(PAGE)
-    assert text.partition(report.BEGIN)[2].partition(report.END)[0].strip() == report.markdown(kept).strip()
-    assert report.contestants() in text
-    plots = re.findall(r"\]\((performance/\w+\.svg)\)", text)
-    assert len(plots) == 3
-    assert all((ROOT / "docs" / plot).read_text().startswith("<?xml") for plot in plots)
 
 
 def test_a_page_keeps_what_the_benchmark_does_not_write(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def _throughput(axes: Any, results: Results) -> None:
             if (rate := results.median(name, work)) is not None
         ]
         if points:
-            axes.bar(*zip(*points, strict=True), width=width, label=name)
+            axes.bar(*zip(*points, strict=True), width=width, label=name, color=f"C{number}")
     axes.set_xticks([place + 0.4 - width / 2 for place in range(len(OPERATIONS))], OPERATIONS)
     axes.set_ylabel("requests each second")
     axes.set_title("One worker, 16 clients")
@@ -66,7 +66,7 @@ def _latency(axes: Any, results: Results) -> None:
 
 
 def _lines(axes: Any, results: Results, points: list[tuple[int, str, str]]) -> None:
-    for name in results.contestants:
+    for number, name in enumerate(results.contestants):
         found = [(at, value) for at, work, field in points if (value := results.median(name, work, field)) is not None]
         if found:
-            axes.plot(*zip(*found, strict=True), marker="o", label=name)
+            axes.plot(*zip(*found, strict=True), marker="o", label=name, color=f"C{number}")
