@@ -103,7 +103,7 @@ def _measure(server: Server, entrants: Sequence[Entrant], chosen: argparse.Names
             if "memory" in chosen.only:
                 results.memory = memory.measured(entrant, chosen.requests, _say)
             if "start" in chosen.only:
-                results.start = start.measured(server, entrant, _say, times=3 if chosen.quick else 10)
+                results.start = start.measured(server, entrant, _say, times=1 if chosen.quick else 10)
 
 
 def _say(line: str) -> None:

@@ -76,5 +76,6 @@ def _beside(folder: Path) -> Path:
 
 
 def _rate(running: Running, operation: str, file: Path, seconds: int) -> float:
-    load.run(running.port, operation, file, clients=16, seconds=max(seconds // 3, 1))
+    if warm := round(seconds / 3):
+        load.run(running.port, operation, file, clients=16, seconds=warm)
     return load.run(running.port, operation, file, clients=16, seconds=seconds).rate
