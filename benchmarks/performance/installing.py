@@ -27,14 +27,17 @@ def install_fastify(folder: Path) -> None:
     """Put the Fastify peer with its packages into a folder. Raises SystemExit, with what to do, where it cannot."""
     if not (shutil.which("node") and shutil.which("npm")):
         msg = (
-            "node and npm are not installed: install them (on Debian: apt-get install nodejs npm), or leave fastify out"
+            "Node 20 or later and npm are not installed: install them (Debian: nodejs, npm), or leave "
+            "fastify out with --contestants"
         )
         raise SystemExit(msg)
     for name in ("package.json", "server.js"):
         shutil.copy(PEERS / "fastify" / name, folder)
     command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]
     if subprocess.run(command, cwd=folder, check=False).returncode:
-        msg = "npm could not install the packages of the Fastify peer: see above, or leave fastify out"
+        msg = (
+            "npm could not install the packages of the Fastify peer: see above, or leave fastify out with --contestants"
+        )
         raise SystemExit(msg)
 
 
