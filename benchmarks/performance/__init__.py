@@ -1,0 +1,1 @@
+"""How fast the service is beside its peers: each a small honest program, all measured in turn on one machine."""

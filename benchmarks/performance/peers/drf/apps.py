@@ -1,0 +1,10 @@
+"""The application, as Django registers it."""
+
+from django.apps import AppConfig
+
+
+class Todos(AppConfig):
+    """Todos."""
+
+    name = "performance.peers.drf"
+    label = "todos"
