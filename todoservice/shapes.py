@@ -39,6 +39,7 @@ def as_json(objects: sa.Subquery) -> sa.ColumnElement[str]:
     return sa.cast(sa.func.row_to_json(objects.table_valued()), sa.Text)
 
 
-def joined(objects: sa.Subquery) -> sa.ColumnElement[str]:
-    """Return the JSON objects of all rows, joined by commas."""
-    return sa.func.coalesce(sa.func.string_agg(as_json(objects), sa.literal_column("','")), sa.literal_column("''"))
+def joined(texts: sa.ColumnElement[str], of: sa.ColumnElement[bool] | None = None) -> sa.ColumnElement[str]:
+    """Return the texts of all rows, or of some, joined by commas."""
+    every: Any = sa.func.string_agg(texts, sa.literal_column("','"))
+    return sa.func.coalesce(every if of is None else every.filter(of), sa.literal_column("''"))

@@ -78,7 +78,7 @@ class Prepared:
     @cached_property
     def all_json(self) -> Executable:
         """One row: the text of a JSON array of all."""
-        array = sa.literal_column("'['").concat(joined(self._objects)).concat(sa.literal_column("']'"))
+        array = sa.literal_column("'['").concat(joined(as_json(self._objects))).concat(sa.literal_column("']'"))
         return self._confined(sa.select(array))
 
     @cached_property
@@ -130,13 +130,11 @@ class Prepared:
             return False
 
     @cached_property
-    def _page(self) -> sa.Select[str, int, UUID]:
-        numbered = self._subquery(sa.func.row_number().over().label("n")).cte("numbered_rows")
+    def _page(self) -> sa.Select[str, int, str]:
+        json, id, number = as_json(self._objects), self._objects.c.id, sa.func.row_number().over()
+        rows = sa.select(json.label("json"), sa.cast(id, sa.Text).label("id"), number.label("n")).subquery("numbered")
         size = bind(PAGE_SIZE, sa.Integer())
-        objects = sa.select(*(c for c in numbered.c if c.name != "n")).where(numbered.c.n <= size).subquery("item")
-        last = sa.select(numbered.c.id).where(numbered.c.n == size).scalar_subquery()
-        total = sa.select(sa.func.count()).select_from(numbered).scalar_subquery()
-        return sa.select(joined(objects), total, last)
+        return sa.select(joined(rows.c.json, rows.c.n <= size), sa.func.count(), joined(rows.c.id, rows.c.n == size))
 
     def message(self, shape: Executable) -> Executable | Message:
         """Return one of the shapes as the driver takes it, where the statement was declared."""
@@ -157,16 +155,13 @@ class Prepared:
 
     @cached_property
     def _objects(self) -> sa.Subquery:
-        return self._subquery().subquery("item")
-
-    def _subquery(self, *more: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
-        """Select what the statement returns, in the order and the formats of our JSON: id first, owner last."""
+        """What the statement returns, in the order and the formats of our JSON: id first, owner last."""
         if fault := json_fault(self.statement):
             msg = f"{self.name} {fault}"
             raise TypeError(msg)
         result = self.statement.cte("result_rows")
         columns = sorted(result.c, key=lambda c: {"id": -1, "user_id": 1}.get(c.name, 0))
-        return sa.select(*(formatted(c).label(c.name) for c in columns), *more).select_from(result)
+        return sa.select(*(formatted(c).label(c.name) for c in columns)).select_from(result).subquery("item")
 
     @cached_property
     def _names(self) -> frozenset[str]:
