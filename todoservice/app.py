@@ -1,8 +1,9 @@
 """The app factory: settings, plugins, database, routes."""
 
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from types import ModuleType
 
@@ -124,13 +125,27 @@ def _lifespan(source: Source, database: Database, host: Host) -> Callable[[FastA
                 await database.open()
                 try:
                     async with lifespan.entered(host, app):
-                        yield
+                        with _kept():
+                            yield
                 finally:
                     await database.close()
         except (NotReady, EmbeddedUnavailable) as error:
             raise CannotStart(str(error)) from error
 
     return running
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Spare Python's garbage collector what lives as long as the app: it would look at all of it again and again.
+
+    Process-wide by nature: until the block ends, nothing that is there by now is collected.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _warn(host: Host, app: FastAPI) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from todoservice.database.engine import build_engine
+from todoservice.database.libpq import Watched
 
 # The pool
 
@@ -203,6 +204,32 @@ def test_restarted_server(run: Run, url: URL) -> None:
             alive = await fill(pool, 4)
             assert len(alive) == 4
             assert not dead & alive
+
+    run(main())
+
+
+def test_connections_that_end_again_and_again(run: Run, url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is let go of as it ends, so that the loop is not kept busy, and its socket's number serves another."""
+    heard: list[int] = []
+    hear = Watched._heard
+
+    def noting(connection: Watched) -> None:
+        heard.append(connection.fileno())
+        hear(connection)
+
+    monkeypatch.setattr(Watched, "_heard", noting)
+
+    async def main() -> None:
+        async with engine(url, pool_size=4) as pool, asyncio.timeout(30):
+            numbers = set()
+            for _ in range(5):
+                alive = await fill(pool, 4)
+                numbers |= set(heard)
+                heard.clear()
+                await terminate(url, *alive)
+                await asyncio.sleep(0.3)
+                assert 4 <= len(heard) <= 8
+            assert len(numbers) < 4 * 5
 
     run(main())
 

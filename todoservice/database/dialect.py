@@ -22,7 +22,7 @@ from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
-from todoservice.database.libpq import locate, time_limit
+from todoservice.database.libpq import Watched, locate, time_limit
 
 Query: TypeAlias = str | bytes | Composable
 
@@ -35,7 +35,7 @@ NO_COPY: Final = (
 Guard = Callable[[Any, Any], None]
 
 
-class Connection(psycopg2.extensions.connection):
+class Connection(Watched):
     """A connection that sends `prefix` before each statement, in the same message.
 
     The engine keeps it in autocommit. Without a transaction PostgreSQL runs such a message as one, so that what
@@ -99,6 +99,7 @@ class Connection(psycopg2.extensions.connection):
             with socket.socket(fileno=os.dup(self.fileno())) as twin:
                 twin.shutdown(socket.SHUT_RDWR)
         else:
+            self.unwatch()
             super().close()
 
     def cursor(  # type: ignore[override]

@@ -80,19 +80,29 @@ def _wait(connection: psycopg2.extensions.connection) -> None:
 
 def _wait_on_loop(connection: psycopg2.extensions.connection) -> None:
     loop = asyncio.get_running_loop()
-    while (state := connection.poll()) != POLL_OK:
-        # Registered anew each time: libpq changes sockets as it goes through the addresses.
-        descriptor = connection.fileno()
-        ready: asyncio.Future[None] = loop.create_future()
-        if state == POLL_READ:
-            add, remove = loop.add_reader, loop.remove_reader
-        else:
-            add, remove = loop.add_writer, loop.remove_writer
-        add(descriptor, _settle, ready)
-        try:
-            await_(ready)
-        finally:
-            remove(descriptor)
+    try:
+        while (state := connection.poll()) != POLL_OK:
+            if state == POLL_READ and isinstance(connection, Watched) and not _is_connecting(connection):
+                connection.wait(loop)
+            else:
+                _wait_once(loop, connection.fileno(), state)
+    except BaseException:
+        if isinstance(connection, Watched):
+            connection.unwatch()  # libpq has closed the socket of a lost connection by now
+        raise
+
+
+def _wait_once(loop: asyncio.AbstractEventLoop, descriptor: int, state: int) -> None:
+    ready: asyncio.Future[None] = loop.create_future()
+    if state == POLL_READ:
+        add, remove = loop.add_reader, loop.remove_reader
+    else:
+        add, remove = loop.add_writer, loop.remove_writer
+    add(descriptor, _settle, ready)
+    try:
+        await_(ready)
+    finally:
+        remove(descriptor)
 
 
 def _settle(ready: asyncio.Future[None]) -> None:
@@ -100,9 +110,51 @@ def _settle(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
+def _is_connecting(connection: psycopg2.extensions.connection) -> bool:
+    """Say whether libpq may still change the socket, as it goes through the addresses."""
+    return connection.get_transaction_status() == TRANSACTION_STATUS_UNKNOWN
+
+
+class Watched(psycopg2.extensions.connection):
+    """A connection whose socket the event loop watches from its first statement to its end.
+
+    To register it for each wait anew costs more than the statement does.
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    """Which one watches it, if any."""
+    _descriptor: int = -1
+    _answer: asyncio.Future[None] | None = None
+    """What waits for the server, if anything does."""
+
+    def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until the server has sent something."""
+        if self._loop is None:
+            self._loop, self._descriptor = loop, self.fileno()
+            loop.add_reader(self._descriptor, self._heard)
+        self._answer = loop.create_future()
+        try:
+            await_(self._answer)
+        finally:
+            self._answer = None
+
+    def unwatch(self) -> None:
+        """Take the socket from the loop, which has to be done before it is closed: its number is given to another."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._descriptor)
+        self._loop = None
+
+    def _heard(self) -> None:
+        if self._answer is None:
+            # Nobody has asked: it is the connection's end, which the pool sees as it hands it out.
+            self.unwatch()
+        else:
+            _settle(self._answer)
+
+
 def _wait_in_thread(connection: psycopg2.extensions.connection) -> None:
     """Block as `psycopg2.extras.wait_select` does, but above descriptor 1023 too, and keeping `connect_timeout`."""
-    connecting = connection.get_transaction_status() == TRANSACTION_STATUS_UNKNOWN
+    connecting = _is_connecting(connection)
     limit = time_limit(connection.info.dsn_parameters) if connecting else None
     deadline = None if limit is None else time.monotonic() + limit
     while (state := connection.poll()) != POLL_OK:
