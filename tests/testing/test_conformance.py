@@ -51,7 +51,7 @@ BROKEN: dict[str, tuple[str, list[tuple[str, str]], str]] = {
                 '    """Retrieve a note."""\n',
                 '    """Retrieve a note."""\n    if str(id) in made:\n        raise Conflict\n',
             ),
-            ("import CurrentPage, CurrentScope, Id", "import Conflict, CurrentScope, Id"),
+            ("import CurrentPage, CurrentScope, Id", "import Conflict, CurrentPage, CurrentScope, Id"),
         ],
         r"GET /api/v1/notes/\{id\} tells another user's row from a missing one: with .* it answers 409",
     ),
