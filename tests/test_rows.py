@@ -15,12 +15,14 @@ from fastapi import FastAPI
 from playing import Play
 from sqlalchemy import event, make_url
 from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.exc import StatementError
 from sqlmodel import Field, col
 from todoservice_todos.models import Todo
 from todoservice_todos.queries import TodoQueries
 
 from todoservice import Conflict, InvalidRequest, Owned, Queries, Scope, UnscopedStatement, param, uuid7, uuid7_time
 from todoservice.database.dialect import AsyncPsycopg2Dialect
+from todoservice.messages import Message
 from todoservice.rows import PER_MESSAGE
 from todoservice.statements import Statements
 
@@ -364,6 +366,52 @@ def test_every_type_is_stored_as_in_a_single_row(connection: sa.Connection, user
     assert [row[2:] for row in listed] == [row[2:] for row in singly]
     assert nulls[0][2:] == singly[1][2:]
     assert listed[0].text == FULL["text"]
+
+
+@pytest.mark.parametrize("row", [FULL, EMPTY], ids=["full", "empty"])
+def test_every_type_is_sent_as_sqlalchemy_sends_it(
+    connection: sa.Connection, user: UUID, row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a declared query answered as JSON; what reads the row back is sent no value that it does not name."""
+
+    class Declared(Queries):
+        store = sa.insert(Wide).returning(Wide)
+
+    statements = Statements([Wide], AsyncPsycopg2Dialect())
+    assert statements.declare("wides", Declared) == []
+    connection.execute(sa.text("INSERT INTO todoservice.users (id) VALUES (:id)"), {"id": user})
+    [prepared] = statements.declared
+    assert prepared.done is not None
+    values = prepared.parameters(user, row)
+    execute = connection.dialect.do_execute
+
+    def checked(cursor: Any, text: str, parameters: Any, context: Any = None) -> None:
+        statements.audit.check(text, parameters, user)
+        execute(cursor, text, parameters, context)
+
+    monkeypatch.setattr(connection.dialect, "do_execute", checked)
+    stored, again = (shape.message(shape.one_json) for shape in (prepared, prepared.done))
+    assert isinstance(stored, Message)
+    assert isinstance(again, Message)
+    [made] = stored.execute(connection, values).fetchone()
+    assert again.execute(connection, values).fetchone() == (made,)
+    by_sqlalchemy = connection.execute(prepared.done.one_json, values).one()
+    assert by_sqlalchemy == (made,)
+
+
+def test_a_value_of_no_use_is_told_with_its_statement(connection: sa.Connection, user: UUID) -> None:
+    """As SQLAlchemy tells of it: the log then has the statement."""
+
+    class Declared(Queries):
+        store = sa.insert(Wide).returning(Wide)
+
+    statements = Statements([Wide], AsyncPsycopg2Dialect())
+    statements.declare("wides", Declared)
+    [prepared] = statements.declared
+    stored = prepared.message(prepared.one_json)
+    assert isinstance(stored, Message)
+    with pytest.raises(StatementError, match=r"(?s)not among the defined enum values.*INSERT INTO todoservice.wides"):
+        stored.execute(connection, prepared.parameters(user, FULL | {"kind": 7}))
 
 
 def test_json_null_is_told_from_null(connection: sa.Connection, user: UUID) -> None:

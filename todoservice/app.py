@@ -34,7 +34,8 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
 
     `settings` are read from the environment where none are given. `plugins` means exactly those modules; without
     it, the installed distributions are asked (entry points of the group `todoservice`). Nothing connects before the
-    app's lifespan runs, and two apps in one process share nothing but psycopg2's wait callback.
+    app's lifespan runs, and two apps in one process share nothing but psycopg2's wait callback, and what Python's
+    garbage collector is spared while one of them runs.
 
     Raises StartupError, with what to mend, for settings or plugins that cannot be used.
     """

@@ -1,12 +1,13 @@
 """A statement as the driver takes it: compiled once, so that a call only binds its parameters.
 
 SQLAlchemy's own execution looks up the compiled form, and makes a context and a result for each call: more work than
-psycopg2 has with the statement itself. Its pool, its types and its handling of errors are used as they are.
+psycopg2 has with the statement itself. Its pool, its types and its handling of errors are used as they are. Who listens
+to what it executes, as tracing does, has it execute these too.
 """
 # ruff: noqa: SLF001 - how SQLAlchemy handles an error of the driver has no public name
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Executable
 from sqlalchemy.engine.interfaces import Dialect
@@ -31,28 +32,59 @@ class Answer(Protocol):
 class Message:
     """A statement of whose answer the first row is taken as psycopg2 reads it."""
 
-    def __init__(self, statement: Executable, dialect: Dialect) -> None:
-        """Compile it. Raises CompileError."""
-        self.statement: Final = statement
-        made = compiled(statement, dialect)
-        self._text = made.string if _is_complete(made) else None
-        self._preset = {name: bind.effective_value for bind, name in made.bind_names.items() if not bind.required}
-        self._processors = dict(_processors(made, dialect))
+    def __init__(self, statement: Executable) -> None:
+        """Take it. It is compiled as it is first sent, for the server that it is sent to."""
+        self._statement = statement
+        self._compiled: _Compiled | None = None
 
     def execute(self, connection: Connection, values: Mapping[str, Any]) -> Answer:
-        """Send it with these values of its parameters. Raises DBAPIError."""
-        if self._text is None or _is_watched(connection):
-            return connection.execute(self.statement, values)
-        parameters = {**self._preset, **values}
+        """Send it with these values of its parameters. Raises DBAPIError, or StatementError for a value of no use."""
+        if self._compiled is None:
+            self._compiled = _Compiled(self._statement, connection.dialect)
+        if not self._compiled.is_complete or _has_listeners(connection):
+            return connection.execute(self._statement, values)
+        return self._compiled.send(connection, values)
+
+
+class _Compiled:
+    """The text of a statement, and what makes its parameters ready."""
+
+    def __init__(self, statement: Executable, dialect: Dialect) -> None:
+        made = compiled(statement, dialect)
+        self.is_complete = _is_complete(made)
+        self._text = made.string
+        self._preset = {name: bind.effective_value for bind, name in made.bind_names.items() if not bind.required}
+        self._names = frozenset(made.bind_names.values())
+        self._processors = dict(_processors(made, dialect))
+
+    def send(self, connection: Connection, values: Mapping[str, Any]) -> Answer:
+        if not connection.in_transaction():
+            connection.begin()
+        cursor = None
+        try:
+            parameters = self._parameters(values)
+        except Exception as error:  # noqa: BLE001 - SQLAlchemy tells of which statement it is
+            connection._handle_dbapi_exception(error, self._text, None, None, None)
+        try:
+            cursor = connection.connection.cursor()
+            connection.dialect.do_execute(cursor, self._text, parameters)
+        except BaseException as error:  # noqa: BLE001 - a connection whose wait was cancelled is given up, too
+            failed = self._text if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
+            connection._handle_dbapi_exception(error, failed, parameters, cursor, None)
+        return cursor
+
+    def _parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the text names, and nothing else: what it does not name has no processor here."""
+        parameters = self._preset | {name: values[name] for name in self._names & values.keys()}
         for name, processor in self._processors.items():
             parameters[name] = processor(parameters[name])
-        return _send(connection, self._text, parameters)
+        return parameters
 
 
 def _is_complete(made: SQLCompiler) -> bool:
     """Say whether text and presets stay as they are: a list after IN adds to the text, a callable makes a value."""
-    changes = made.post_compile_params or made.escaped_bind_names or made.prefetch
-    return not (changes or any(bind.callable for bind in made.bind_names))
+    changes = (made.post_compile_params, made.literal_execute_params, made.escaped_bind_names, made.prefetch)
+    return not (any(changes) or any(bind.callable for bind in made.bind_names))
 
 
 def _processors(made: SQLCompiler, dialect: Dialect) -> Iterator[tuple[str, Processor]]:
@@ -62,19 +94,7 @@ def _processors(made: SQLCompiler, dialect: Dialect) -> Iterator[tuple[str, Proc
             yield name, processor
 
 
-def _is_watched(connection: Connection) -> bool:
+def _has_listeners(connection: Connection) -> bool:
     """Say whether somebody listens to what SQLAlchemy executes, as tracing does: its own way tells him."""
-    return connection._has_events or connection.engine._has_events or connection._echo
-
-
-def _send(connection: Connection, text: str, parameters: dict[str, Any]) -> Answer:
-    if not connection.in_transaction():
-        connection.begin()
-    cursor = None
-    try:
-        cursor = connection.connection.cursor()
-        connection.dialect.do_execute(cursor, text, parameters)
-    except BaseException as error:  # noqa: BLE001 - a connection whose wait was cancelled is given up, too
-        failed = text if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
-        connection._handle_dbapi_exception(error, failed, parameters, cursor, None)
-    return cursor
+    listened = connection._has_events or connection.engine._has_events or connection.dialect._has_events
+    return bool(listened or connection._echo)

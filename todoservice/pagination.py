@@ -60,7 +60,9 @@ class PageRequest:
     """The OpenAPI declaration of what a page's response has besides its body: `@router.get(responses=...)`."""
 
     def __post_init__(self) -> None:
-        """Refuse a parameter that is given twice, since nothing says which is meant."""
+        """Refuse a limit out of range, and a parameter that is given twice, since nothing says which is meant."""
+        if not 1 <= self.limit <= LIMIT:
+            raise InvalidRequest(("query.limit", f"This is not in 1..{LIMIT}"))
         twice = [name for name in ("limit", "cursor") if len(self.request.query_params.getlist(name)) > 1]
         if twice:
             raise InvalidRequest(*((f"query.{name}", "This is given more than once") for name in twice))
@@ -102,7 +104,7 @@ CurrentPage = Annotated[PageRequest, Depends(_page_request)]
 """The dependency that gives a handler the page that is asked for: `async def handler(page: CurrentPage)`."""
 
 
-def cursor(name: str, last: UUID) -> str:
+def cursor(name: str, last: UUID | str) -> str:
     """Return the cursor for the rows after `last` in the list `name`. It holds nothing secret: the scope filters."""
     return urlsafe_b64encode(f"{name} {last}".encode()).decode().rstrip("=")
 

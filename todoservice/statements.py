@@ -141,7 +141,7 @@ class Prepared:
         if not self.declared:
             return shape
         if shape not in self._messages:
-            self._messages[shape] = Message(shape, self.dialect)
+            self._messages[shape] = Message(shape)
         return self._messages[shape]
 
     def _confined(self, statement: Any) -> Executable:

@@ -228,10 +228,43 @@ def test_connections_that_end_again_and_again(run: Run, url: URL, monkeypatch: p
                 heard.clear()
                 await terminate(url, *alive)
                 await asyncio.sleep(0.3)
-                assert 4 <= len(heard) <= 8
+                assert 4 <= len(heard) <= 40
             assert len(numbers) < 4 * 5
 
     run(main())
+
+
+def test_a_connection_is_watched_once(run: Run, url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many statements go over it: the loop is not told of it anew."""
+    left: list[Watched] = []
+    unwatch = Watched.unwatch
+
+    def noting(connection: Watched) -> None:
+        left.append(connection)
+        unwatch(connection)
+
+    async def main() -> None:
+        async with engine(url, pool_size=1) as pool:
+            await backend(pool)
+            monkeypatch.setattr(Watched, "unwatch", noting)
+            for _ in range(20):
+                await backend(pool)
+            assert left == []
+
+    run(main())
+
+
+def test_an_engine_on_one_loop_after_another(run: Run, url: URL) -> None:
+    """A connection that was left open is watched by the loop that it is used on."""
+    made = build_engine(url, pool_size=1)
+
+    async def ask_it() -> None:
+        async with asyncio.timeout(10):
+            assert await ask(made, "SELECT 1") == (1,)
+
+    run(ask_it())
+    run(ask_it())
+    run(made.dispose())
 
 
 def test_one_lost_connection(run: Run, url: URL) -> None:

@@ -48,9 +48,10 @@ def test_a_host_among_the_parameters(port: str) -> None:
 
 @pytest.mark.parametrize("host", ["/run/postgresql", "a.test,b.test"])
 def test_a_socket_or_several_hosts_among_the_parameters(host: str) -> None:
-    """They stay there, as libpq has them."""
+    """They stay there, as libpq has them; other machines are reached over TLS."""
     url = parse_url(f"postgresql://u:p@/db?host={host}")
     assert (url.host, url.query["host"]) == (None, host)
+    assert url.query.get("sslmode") == (None if host.startswith("/") else "require")
 
 
 def test_the_machines_own_authorities() -> None:

@@ -3,13 +3,16 @@
 import asyncio
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 from api import TODOS, create
 from calls import Request, measure
 from fastapi import APIRouter
 from fastapi import Request as Asking
 from plugin_modules import module
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from todoservice import Id, Plugin, Settings, create_app, uuid7
 
@@ -62,3 +65,20 @@ def test_names_that_begin_alike(mine: TestClient) -> None:
     for path in (f"{TODOS}s", f"{TODOS}s/{todo['id']}", "/api/v1/", "/api/v1", f"/api/v1//todos/{todo['id']}"):
         assert mine.get(path).json()["error_code"] == "NOT_FOUND"
     assert mine.get(f"{TODOS}/{todo['id']}").json() == todo
+
+
+def test_what_a_feature_has_no_route_for(settings: Settings, user: UUID) -> None:
+    """It is not found, whatever the feature's router would make of it: nobody has asked who is asking."""
+
+    async def anything(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("unguarded")(scope, receive, send)
+
+    router = APIRouter(default=anything)
+    router.get("")(lambda: "guarded")
+    app = create_app(settings, plugins=[Plugin("notes", module("notes", todoservice_router=lambda: router))])
+    app.get("/api/v1/notes/late", include_in_schema=False)(lambda: "of the one who embeds it")
+    with TestClient(app) as client:
+        assert client.get("/api/v1/notes/else").status_code == 404
+        assert client.get("/api/v1/notes").status_code == 400
+        assert client.get("/api/v1/notes", headers={"X-User-ID": str(user)}).json() == "guarded"
+        assert client.get("/api/v1/notes/late").json() == "of the one who embeds it"

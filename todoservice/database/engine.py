@@ -1,7 +1,6 @@
 """The engine: a pool of connections that wait on the event loop."""
 
 import asyncio
-import select
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -17,7 +16,7 @@ from sqlalchemy.pool.base import _ConnectionRecord
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
 from todoservice.database.dialect import Connection
-from todoservice.database.libpq import install_wait, time_limit
+from todoservice.database.libpq import has_input, install_wait, time_limit
 
 LAST_USED: Final = "todoservice.last_used"
 
@@ -129,18 +128,11 @@ def _keep_alive(engine: AsyncEngine, ping_after: float, limit: float | None) -> 
         last_used = record.info.get(LAST_USED)
         if last_used is None:
             return
-        if connection.closed or _has_input(connection.fileno()):
+        if connection.closed or has_input(connection.fileno()):
             # Only this one: each of the others is looked at in its turn.
             raise DisconnectionError
         if time.monotonic() - last_used >= ping_after:
             _ping(connection, limit)
-
-
-def _has_input(descriptor: int) -> bool:
-    """Say whether something waits to be read: on an idle connection, its end or an error."""
-    poller = select.poll()
-    poller.register(descriptor, select.POLLIN)
-    return bool(poller.poll(0))
 
 
 def _ping(connection: Connection, limit: float | None) -> None:

@@ -110,6 +110,13 @@ def _settle(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
+def has_input(descriptor: int) -> bool:
+    """Say whether something waits to be read: on an idle connection, its end or an error."""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(0))
+
+
 def _is_connecting(connection: psycopg2.extensions.connection) -> bool:
     """Say whether libpq may still change the socket, as it goes through the addresses."""
     return connection.get_transaction_status() == TRANSACTION_STATUS_UNKNOWN
@@ -129,7 +136,8 @@ class Watched(psycopg2.extensions.connection):
 
     def wait(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait until the server has sent something."""
-        if self._loop is None:
+        if self._loop is not loop:
+            self.unwatch()
             self._loop, self._descriptor = loop, self.fileno()
             loop.add_reader(self._descriptor, self._heard)
         self._answer = loop.create_future()
@@ -139,17 +147,20 @@ class Watched(psycopg2.extensions.connection):
             self._answer = None
 
     def unwatch(self) -> None:
-        """Take the socket from the loop, which has to be done before it is closed: its number is given to another."""
+        """Take the socket from the loop, which has to be done before it is closed: its number is given to another.
+
+        In the loop's own thread, where the pool closes connections too.
+        """
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._descriptor)
         self._loop = None
 
     def _heard(self) -> None:
-        if self._answer is None:
+        if self._answer is not None:
+            _settle(self._answer)
+        elif has_input(self._descriptor):
             # Nobody has asked: it is the connection's end, which the pool sees as it hands it out.
             self.unwatch()
-        else:
-            _settle(self._answer)
 
 
 def _wait_in_thread(connection: psycopg2.extensions.connection) -> None:

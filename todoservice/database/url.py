@@ -41,7 +41,7 @@ def parse_url(text: str) -> URL:
         msg = f"names no database: {_WRITE}"
         raise BadDatabaseURL(msg)
     url = _with_host(url.set(drivername="postgresql+psycopg2"))
-    if "sslmode" not in url.query and url.host and not is_local(url.host):
+    if "sslmode" not in url.query and not all(map(is_local, _hosts(url))):
         url = url.update_query_dict({"sslmode": _default_sslmode(url)})
     _see_that_libpq_reads(url)
     return url
@@ -67,6 +67,12 @@ def _with_host(url: URL) -> URL:
     if isinstance(port, str) and port.isdecimal():
         url = url.difference_update_query(["port"]).set(port=int(port))
     return url
+
+
+def _hosts(url: URL) -> list[str]:
+    """Return the hosts that libpq tries, one after the other."""
+    given = url.host or url.query.get("host", ())
+    return given.split(",") if isinstance(given, str) else list(given)
 
 
 def _default_sslmode(url: URL) -> str:

@@ -37,17 +37,21 @@ class ByName(BaseRoute):
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._found: dict[str, dict[str, Any]] = {}
+        self._found: dict[str, Scope] = {}
+        self._patterns: dict[str, list[re.Pattern[str]]] = {}
 
     def add(self, plugin: Plugin, mounted: BaseRoute) -> None:
         """Lead to `mounted` what is asked of the plugin."""
         self._found[plugin.name] = {FEATURE: str(plugin), _ROUTES: mounted}
+        self._patterns[plugin.name] = [route.path_regex for route in iter_route_contexts([mounted])]
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Say whether it is asked of one of the plugins."""
+        """Say whether one of the plugins has a route for its path. What has none is FastAPI's to answer."""
         path = get_route_path(scope) if scope["type"] == "http" else ""
         name = path[len(API) + 1 :].partition("/")[0] if path.startswith(f"{API}/") else ""
-        return (Match.FULL, self._found[name]) if name in self._found else (Match.NONE, {})
+        if any(pattern.match(path) for pattern in self._patterns.get(name, ())):
+            return Match.FULL, self._found[name]
+        return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request that matched."""
