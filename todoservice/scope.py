@@ -106,8 +106,8 @@ class Scope:
     async def execute(self, statement: Any, rows: Rows | None = None, /, **params: Any) -> int:
         """Run the statement and return how many rows it selected or changed. `rows` are inserted as in `all`."""
         if rows is None:
-            return await self._run(statement, _rows, params, _count)
-        return sum(await self._insert(statement, rows, _rows, params, _count))
+            return await self._run(statement, _counted, params, _count)
+        return sum(await self._insert(statement, rows, _counted, params, _count))
 
     async def one_json(self, statement: Any, /, **params: Any) -> Response:
         """Return the first row as a response, its JSON made by PostgreSQL. Raises NotFound where there is none.
@@ -301,12 +301,16 @@ def _first(answer: Answer) -> Any:
     return answer.fetchone()
 
 
-def _count(result: CursorResult[Any]) -> int:
-    return result.rowcount
+def _count(answer: Answer) -> int:
+    return answer.rowcount
 
 
 def _rows(prepared: Prepared) -> Executable:
     return prepared.rows
+
+
+def _counted(prepared: Prepared) -> Sendable:
+    return prepared.message(prepared.rows)
 
 
 def _one_json(prepared: Prepared) -> Sendable:

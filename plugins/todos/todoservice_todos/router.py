@@ -44,5 +44,6 @@ async def update_todo(id: Id, todo: TodoUpdate, scope: CurrentScope) -> Response
 @router.delete("/{id}", status_code=204, responses=responses(NotFound))
 async def delete_todo(id: Id, scope: CurrentScope) -> Response:
     """Delete a todo for good."""
-    await scope.one(TodoQueries.delete_todo, id=id)
+    if not await scope.execute(TodoQueries.delete_todo, id=id):
+        raise NotFound
     return Response(status_code=204)
