@@ -30,7 +30,7 @@ class Answer(Protocol):
 
 
 class Message:
-    """A statement of whose answer the first row is taken as psycopg2 reads it."""
+    """A statement of whose answer nothing is converted: psycopg2's own reading of it will do."""
 
     def __init__(self, statement: Executable) -> None:
         """Take it. It is compiled as it is first sent, for the server that it is sent to."""
