@@ -1,5 +1,6 @@
 """The app factory: what it needs to start, and what it leaves behind."""
 
+import gc
 import os
 import re
 import shutil
@@ -197,6 +198,17 @@ def test_closing_the_app_closes_its_connections(fresh_url: str) -> None:
         else:
             pytest.fail("a connection was left open")
     connection.close()
+
+
+def test_what_the_garbage_collector_is_spared(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there as an app of the environment starts, for as long as it runs; nothing where settings were given."""
+    before = gc.get_freeze_count()
+    with TestClient(create_app(Settings.load({"neon_database_url": database_url}))):
+        assert gc.get_freeze_count() == before
+    monkeypatch.setenv("NEON_DATABASE_URL", database_url)
+    with TestClient(create_app()):
+        assert gc.get_freeze_count() > before + 1000
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_object_for_fastapi_run_is_the_app(database_url: str) -> None:

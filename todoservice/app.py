@@ -3,7 +3,13 @@
 import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)  # fmt: skip
 from functools import partial
 from types import ModuleType
 
@@ -34,11 +40,14 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
 
     `settings` are read from the environment where none are given. `plugins` means exactly those modules; without
     it, the installed distributions are asked (entry points of the group `todoservice`). Nothing connects before the
-    app's lifespan runs, and two apps in one process share nothing but psycopg2's wait callback, and what Python's
-    garbage collector is spared while one of them runs.
+    app's lifespan runs, and two apps in one process share nothing but psycopg2's wait callback.
+
+    An app whose settings are the environment's takes the process for its own: while it runs, Python's garbage collector
+    is spared what was there at its start (`gc.freeze`).
 
     Raises StartupError, with what to mend, for settings or plugins that cannot be used.
     """
+    keeping = _spared if settings is None else nullcontext
     settings = settings or Settings.load()
     host = Host.load(settings, plugins).accept()
     source = Source(settings)
@@ -47,7 +56,7 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
         title="todoservice",
         version=todoservice.__version__,
         summary="Rows that have an owner.",
-        lifespan=_lifespan(source, database, host),
+        lifespan=_lifespan(source, database, host, keeping),
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
@@ -116,7 +125,9 @@ def _mount(app: FastAPI, feature: Feature, identity: Identity, by_name: routes.B
     by_name.add(feature.plugin, app.router.routes[-1])
 
 
-def _lifespan(source: Source, database: Database, host: Host) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    source: Source, database: Database, host: Host, keeping: Callable[[], AbstractContextManager[None]]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         _speak()
@@ -126,7 +137,7 @@ def _lifespan(source: Source, database: Database, host: Host) -> Callable[[FastA
                 await database.open()
                 try:
                     async with lifespan.entered(host, app):
-                        with _kept():
+                        with keeping():
                             yield
                 finally:
                     await database.close()
@@ -137,11 +148,8 @@ def _lifespan(source: Source, database: Database, host: Host) -> Callable[[FastA
 
 
 @contextmanager
-def _kept() -> Iterator[None]:
-    """Spare Python's garbage collector what lives as long as the app: it would look at all of it again and again.
-
-    Process-wide by nature: until the block ends, nothing that is there by now is collected.
-    """
+def _spared() -> Iterator[None]:
+    """Spare Python's garbage collector what lives as long as the app: it would look at all of it again and again."""
     gc.freeze()
     try:
         yield
