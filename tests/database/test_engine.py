@@ -227,8 +227,10 @@ def test_connections_that_end_again_and_again(run: Run, url: URL, monkeypatch: p
                 numbers |= set(heard)
                 heard.clear()
                 await terminate(url, *alive)
-                await asyncio.sleep(0.3)
-                assert 4 <= len(heard) <= 40
+                while len(heard) < 4:  # noqa: ASYNC110 - callbacks of the loop fill it
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.2)
+                assert len(heard) <= 40
             assert len(numbers) < 4 * 5
 
     run(main())
