@@ -81,18 +81,18 @@ def test_one_budget_for_all_of_a_request(start: Start, endpoint: Endpoint, user:
     async def reads() -> list[float]:
         loop, scope = asyncio.get_running_loop(), scope_of(client, user)
         began, ended = loop.time(), []
-        for _ in range(2):
+        for _ in range(4):
             with pytest.raises(ServiceUnavailable):
                 await scope.all(select(col(Todo.id)))
             ended.append(loop.time() - began)
         return ended
 
-    for _ in range(5):
-        first, second = call(client, reads)
-        if first < budget:  # a try that the end of the budget cuts off leaves none
+    for _ in range(20):
+        *before, last = call(client, reads)
+        if max(before) < budget:  # a try that the end of the budget cuts off leaves none
             break
-    assert first < budget
-    assert second < budget + 0.5
+    assert max(before) < budget
+    assert last < budget + 0.5
 
 
 @pytest.mark.parametrize("sent", [0, 3, None])
