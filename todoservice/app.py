@@ -26,6 +26,7 @@ from todoservice.database.source import Source
 from todoservice.identity import BY_HEADER, HEADER, Identity
 from todoservice.middleware import BodyLimit, CannotStart, LastResort, ReadableStartup, RequestContext
 from todoservice.plugins import Plugin, lifespan, listing, routes
+from todoservice.plugins.dispatch import ByName
 from todoservice.plugins.features import Feature
 from todoservice.plugins.host import Host
 from todoservice.readiness import Readiness
@@ -71,7 +72,7 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     app.include_router(health.router)
     if settings.plugins_endpoint:
         app.include_router(listing.endpoint(host))
-    by_name = routes.ByName()
+    by_name = ByName()
     for feature in host.features:
         _mount(app, feature, identity, by_name)
     app.router.routes.insert(0, by_name)
@@ -111,7 +112,7 @@ def _database(settings: Settings, source: Source, host: Host) -> Database:
     )  # fmt: skip
 
 
-def _mount(app: FastAPI, feature: Feature, identity: Identity, by_name: routes.ByName) -> None:
+def _mount(app: FastAPI, feature: Feature, identity: Identity, by_name: ByName) -> None:
     if feature.router is None:
         return
     answers = problems.responses(

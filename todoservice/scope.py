@@ -21,7 +21,7 @@ from todoservice.identity import USER_ID
 from todoservice.messages import Answer
 from todoservice.models import SCHEMA
 from todoservice.pagination import PageRequest, cursor
-from todoservice.plugins.routes import FEATURE
+from todoservice.plugins.dispatch import FEATURE
 from todoservice.problems import NotFound, OutcomeUnknown, ServiceUnavailable
 from todoservice.rows import PER_MESSAGE
 from todoservice.statements import Prepared, Statements, page_size
