@@ -4,24 +4,27 @@ import asyncio
 import datetime as dt
 import enum
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from asking import engine
 from fastapi import FastAPI
 from playing import Play
 from sqlalchemy import event, make_url
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.exc import StatementError
+from sqlalchemy.util.concurrency import greenlet_spawn
 from sqlmodel import Field, col
 from todoservice_todos.models import Todo
 from todoservice_todos.queries import TodoQueries
 
 from todoservice import Conflict, InvalidRequest, Owned, Queries, Scope, UnscopedStatement, param, uuid7, uuid7_time
-from todoservice.database.dialect import AsyncPsycopg2Dialect
+from todoservice.database.dialect import AsyncPsycopg2Dialect, Guard
+from todoservice.database.lease import Lease
 from todoservice.messages import Message
 from todoservice.rows import PER_MESSAGE
 from todoservice.statements import Statements
@@ -342,11 +345,11 @@ EMPTY: dict[str, Any] = dict.fromkeys(FULL) | {"number": 0}
 @pytest.fixture
 def connection(fresh_url: str) -> Iterator[sa.Connection]:
     """Return the owner's connection to a database that has the table."""
-    engine = sa.create_engine(make_url(fresh_url).set(drivername="postgresql+psycopg2"))
-    with engine.begin() as connection:
+    plain = sa.create_engine(make_url(fresh_url).set(drivername="postgresql+psycopg2"))
+    with plain.connect() as connection:
         Wide.__table__.create(connection)  # type: ignore[attr-defined]
         yield connection
-    engine.dispose()
+    plain.dispose()
 
 
 def test_every_type_is_stored_as_in_a_single_row(connection: sa.Connection, user: UUID) -> None:
@@ -368,50 +371,70 @@ def test_every_type_is_stored_as_in_a_single_row(connection: sa.Connection, user
     assert listed[0].text == FULL["text"]
 
 
-@pytest.mark.parametrize("row", [FULL, EMPTY], ids=["full", "empty"])
-def test_every_type_is_sent_as_sqlalchemy_sends_it(
-    connection: sa.Connection, user: UUID, row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By a declared query answered as JSON; what reads the row back is sent no value that it does not name."""
+class Declared(Queries):
+    """What is sent as a message of the driver's own."""
 
-    class Declared(Queries):
-        store = sa.insert(Wide).returning(Wide)
+    store = sa.insert(Wide).returning(Wide)
 
+
+@pytest.fixture
+def declared() -> Statements:
+    """Return the statements of an app that has declared one."""
     statements = Statements([Wide], AsyncPsycopg2Dialect())
     assert statements.declare("wides", Declared) == []
+    return statements
+
+
+def leased(url: str, guard: Guard, work: Callable[[Lease], Awaitable[None]]) -> None:
+    """Do something with a connection of the service's kind."""
+
+    async def main() -> None:
+        async with engine(make_url(url).set(drivername="postgresql+psycopg2")) as pool:
+            pooled = await greenlet_spawn(pool.sync_engine.raw_connection)
+            with Lease(pool.sync_engine, pooled, guard) as lease:
+                await work(lease)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("row", [FULL, EMPTY], ids=["full", "empty"])
+def test_every_type_is_sent_as_sqlalchemy_sends_it(
+    connection: sa.Connection, fresh_url: str, declared: Statements, user: UUID, row: dict[str, Any]
+) -> None:
+    """By a declared query answered as JSON; what reads the row back is sent no value that it does not name."""
     connection.execute(sa.text("INSERT INTO todoservice.users (id) VALUES (:id)"), {"id": user})
-    [prepared] = statements.declared
+    connection.commit()
+    [prepared] = declared.declared
     assert prepared.done is not None
     values = prepared.parameters(user, row)
-    execute = connection.dialect.do_execute
-
-    def checked(cursor: Any, text: str, parameters: Any, context: Any = None) -> None:
-        statements.audit.check(text, parameters, user)
-        execute(cursor, text, parameters, context)
-
-    monkeypatch.setattr(connection.dialect, "do_execute", checked)
     stored, again = (shape.message(shape.one_json) for shape in (prepared, prepared.done))
     assert isinstance(stored, Message)
     assert isinstance(again, Message)
-    [made] = stored.execute(connection, values).fetchone()
-    assert again.execute(connection, values).fetchone() == (made,)
-    by_sqlalchemy = connection.execute(prepared.done.one_json, values).one()
-    assert by_sqlalchemy == (made,)
+    by_sqlalchemy = prepared.done.one_json
+
+    async def send(lease: Lease) -> None:
+        [made] = (await stored.execute(lease, values)).fetchone()
+        assert (await again.execute(lease, values)).fetchone() == (made,)
+        assert (await lease.execute(by_sqlalchemy, values)).one() == (made,)
+
+    leased(fresh_url, lambda text, given: declared.audit.check(text, given, user), send)
 
 
-def test_a_value_of_no_use_is_told_with_its_statement(connection: sa.Connection, user: UUID) -> None:
+def test_a_value_of_no_use_is_told_with_its_statement(
+    connection: sa.Connection, fresh_url: str, declared: Statements, user: UUID
+) -> None:
     """As SQLAlchemy tells of it: the log then has the statement."""
-
-    class Declared(Queries):
-        store = sa.insert(Wide).returning(Wide)
-
-    statements = Statements([Wide], AsyncPsycopg2Dialect())
-    statements.declare("wides", Declared)
-    [prepared] = statements.declared
+    connection.commit()
+    [prepared] = declared.declared
     stored = prepared.message(prepared.one_json)
     assert isinstance(stored, Message)
-    with pytest.raises(StatementError, match=r"(?s)not among the defined enum values.*INSERT INTO todoservice.wides"):
-        stored.execute(connection, prepared.parameters(user, FULL | {"kind": 7}))
+
+    async def send(lease: Lease) -> None:
+        told = r"(?s)not among the defined enum values.*INSERT INTO todoservice.wides"
+        with pytest.raises(StatementError, match=told):
+            await stored.execute(lease, prepared.parameters(user, FULL | {"kind": 7}))
+
+    leased(fresh_url, lambda *_: None, send)
 
 
 def test_json_null_is_told_from_null(connection: sa.Connection, user: UUID) -> None:

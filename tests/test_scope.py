@@ -39,6 +39,7 @@ from todoservice import (
     uuid7,
 )
 from todoservice.database.client import NotOpen
+from todoservice.database.lease import Lease
 from todoservice.problems import ServiceUnavailable
 
 
@@ -315,12 +316,18 @@ def test_every_statement_is_audited(play: Play, app: FastAPI) -> None:
     """Raw cursors of the app's own connections too: by the guard that stands where all of them pass."""
 
     async def scenario(mine: Scope, theirs: Scope) -> None:
-        def steal(connection: sa.Connection) -> None:
-            cursor = connection.connection.cursor()
-            cursor.execute("SELECT title FROM todoservice.todos WHERE user_id = %(me)s", {"me": theirs.user_id})
+        stolen = "SELECT title FROM todoservice.todos WHERE user_id = %(me)s"
 
-        with pytest.raises(UnscopedStatement, match="another value than the scope's user in its parameter me"):
-            await app.state.data.database.run("", steal, mine._guard)
+        async def steal(lease: Lease) -> None:
+            await lease.ask(stolen, {"me": theirs.user_id})
+
+        async def steal_by_cursor(lease: Lease) -> None:
+            cursor = lease.connection.connection.cursor()
+            await greenlet_spawn(cursor.execute, stolen, {"me": theirs.user_id})
+
+        for way in (steal, steal_by_cursor):
+            with pytest.raises(UnscopedStatement, match="another value than the scope's user in its parameter me"):
+                await app.state.data.database.run("", way, mine._guard)
         with pytest.raises(UnscopedStatement, match="outside of a scope"):
             await greenlet_spawn(_count, app.state.data.database.engine.sync_engine)
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Executable
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import operators
 from sqlmodel import col
 
+from todoservice.database.lease import Lease
 from todoservice.messages import Message
 from todoservice.models import Owned
 
@@ -70,28 +71,28 @@ def _deleted(delete: sa.Delete) -> sa.Select[Any] | None:
     return None
 
 
-def execute(
-    connection: Connection, statement: Sendable, done: Sendable | None, values: Mapping[str, Any], *, again: bool
+async def execute(
+    lease: Lease, statement: Sendable, done: Sendable | None, values: Mapping[str, Any], *, again: bool
 ) -> Any:
     """Execute the statement; `again` says that an earlier sending may have done it, and then `done` may answer.
 
     Returns SQLAlchemy's result of a statement of its own, and the driver's answer to a message. Raises DBAPIError.
     """
     try:
-        result = _sent(connection, statement, values)
+        result = await _sent(lease, statement, values)
     except IntegrityError as error:
         if not again or done is None or getattr(error.orig, "pgcode", None) != _UNIQUE_VIOLATION:
             raise
-        result = _sent(connection, done, values)
+        result = await _sent(lease, done, values)
         if result.rowcount == 0:  # another row was in the way
             raise
         return result
     if again and done is not None and result.rowcount == 0:
-        return _sent(connection, done, values)
+        return await _sent(lease, done, values)
     return result
 
 
-def _sent(connection: Connection, statement: Sendable, values: Mapping[str, Any]) -> Any:
+async def _sent(lease: Lease, statement: Sendable, values: Mapping[str, Any]) -> Any:
     if isinstance(statement, Message):
-        return statement.execute(connection, values)
-    return connection.execute(statement, values)
+        return await statement.execute(lease, values)
+    return await lease.execute(statement, values)

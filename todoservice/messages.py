@@ -1,18 +1,19 @@
 """A statement as the driver takes it: compiled once, so that a call only binds its parameters.
 
-SQLAlchemy's own execution looks up the compiled form, and makes a context and a result for each call: more work than
-psycopg2 has with the statement itself. Its pool, its types and its handling of errors are used as they are. Who listens
-to what it executes, as tracing does, has it execute these too.
+SQLAlchemy's own execution looks up the compiled form, and makes a context and a result for each call, in a greenlet of
+its own: more work than psycopg2 has with the statement itself. Its pool, its types and its handling of errors are used
+as they are. Who listens to what it executes, as tracing does, has it execute these too.
 """
-# ruff: noqa: SLF001 - how SQLAlchemy handles an error of the driver has no public name
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Executable
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from todoservice.database.dialect import exact
+from todoservice.database.lease import Lease
 from todoservice.texts import compiled
 
 Processor = Callable[[Any], Any]
@@ -37,13 +38,13 @@ class Message:
         self._statement = statement
         self._compiled: _Compiled | None = None
 
-    def execute(self, connection: Connection, values: Mapping[str, Any]) -> Answer:
+    async def execute(self, lease: Lease, values: Mapping[str, Any]) -> Answer:
         """Send it with these values of its parameters. Raises DBAPIError, or StatementError for a value of no use."""
         if self._compiled is None:
-            self._compiled = _Compiled(self._statement, connection.dialect)
-        if not self._compiled.is_complete or _has_listeners(connection):
-            return connection.execute(self._statement, values)
-        return self._compiled.send(connection, values)
+            self._compiled = _Compiled(self._statement, lease.dialect)
+        if not self._compiled.is_complete or lease.is_listened_to:
+            return await lease.execute(self._statement, values)
+        return await self._compiled.send(lease, values)
 
 
 class _Compiled:
@@ -57,28 +58,19 @@ class _Compiled:
         self._names = frozenset(made.bind_names.values())
         self._processors = dict(_processors(made, dialect))
 
-    def send(self, connection: Connection, values: Mapping[str, Any]) -> Answer:
-        if not connection.in_transaction():
-            connection.begin()
-        cursor = None
+    async def send(self, lease: Lease, values: Mapping[str, Any]) -> Answer:
         try:
             parameters = self._parameters(values)
         except Exception as error:  # noqa: BLE001 - SQLAlchemy tells of which statement it is
-            connection._handle_dbapi_exception(error, self._text, None, None, None)
-        try:
-            cursor = connection.connection.cursor()
-            connection.dialect.do_execute(cursor, self._text, parameters)
-        except BaseException as error:  # noqa: BLE001 - a connection whose wait was cancelled is given up, too
-            failed = self._text if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
-            connection._handle_dbapi_exception(error, failed, parameters, cursor, None)
-        return cursor
+            lease.fail(error, self._text)
+        return await lease.ask(self._text, parameters)
 
     def _parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the text names, and nothing else: what it does not name has no processor here."""
         parameters = self._preset | {name: values[name] for name in self._names & values.keys()}
         for name, processor in self._processors.items():
             parameters[name] = processor(parameters[name])
-        return parameters
+        return {name: exact(value) for name, value in parameters.items()}
 
 
 def _is_complete(made: SQLCompiler) -> bool:
@@ -92,9 +84,3 @@ def _processors(made: SQLCompiler, dialect: Dialect) -> Iterator[tuple[str, Proc
         processor = bind.type.dialect_impl(dialect).bind_processor(dialect)
         if processor is not None:
             yield name, processor
-
-
-def _has_listeners(connection: Connection) -> bool:
-    """Say whether somebody listens to what SQLAlchemy executes, as tracing does: its own way tells him."""
-    listened = connection._has_events or connection.engine._has_events or connection.dialect._has_events
-    return bool(listened or connection._echo)

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
-from sqlalchemy import Connection, CursorResult, Executable, Row, literal, select
+from sqlalchemy import CursorResult, Executable, Row, literal, select
 from starlette.responses import Response
 
 from todoservice.confinement import UnscopedStatement
 from todoservice.database.client import Database, Transaction
+from todoservice.database.lease import Lease
 from todoservice.database.retries import Attempts
 from todoservice.idempotence import Sendable, execute
 from todoservice.identity import USER_ID
@@ -250,8 +251,8 @@ class Scope:
         done = shape(prepared.done) if prepared.done is not None else None
         attempts = self._attempts(repeatable=prepared.repeatable, writes=prepared.writes)
 
-        def work(connection: Connection) -> Result:
-            return fetch(execute(connection, executable, done, values, again=attempts.unanswered))
+        async def work(lease: Lease) -> Result:
+            return fetch(await execute(lease, executable, done, values, again=attempts.unanswered))
 
         try:
             transaction = self._transaction()

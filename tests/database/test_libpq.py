@@ -16,7 +16,8 @@ from edge import Edge
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
 
-from todoservice.database.libpq import install_wait, locate
+from todoservice.database.engine import build_engine
+from todoservice.database.libpq import locate
 
 
 def test_queries_run_side_by_side(run: Run, url: URL) -> None:
@@ -73,8 +74,9 @@ def test_loops_in_threads(url: URL) -> None:
 
 
 def test_plain_engine_beside_it(url: URL) -> None:
-    """A blocking engine works as ever once psycopg2 has the wait callback, in threads too: so do migrations."""
-    install_wait()
+    """A blocking engine works as ever beside the service's, in threads too, and psycopg2 waits in no way of ours."""
+    build_engine(url)
+    assert psycopg2.extensions.get_wait_callback() is None
     plain = sa.create_engine(url)
     answers = []
 
@@ -92,30 +94,11 @@ def test_plain_engine_beside_it(url: URL) -> None:
     assert answers == [7, 7, 7]
 
 
-def test_interrupted_without_loop(url: URL) -> None:
-    """Ctrl-C cancels the statement of a blocking connection in the server."""
-    program = (
-        "import signal, sys, psycopg2\n"
-        "from todoservice.database.libpq import install_wait\n"
-        "install_wait()\n"
-        "connection = psycopg2.connect(sys.argv[1])\n"
-        "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
-        "signal.setitimer(signal.ITIMER_REAL, 0.2)\n"
-        "try:\n"
-        "    connection.cursor().execute('SELECT pg_sleep(60)')\n"
-        "except psycopg2.errors.QueryCanceled:\n"
-        "    sys.exit(42)\n"
-    )
-    dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    assert subprocess.run([sys.executable, "-c", program, dsn], check=False, timeout=30).returncode == 42
-
-
 def test_importing_does_nothing() -> None:
-    """Importing the engine's module installs no wait callback and registers no dialect."""
+    """Importing the engine's module registers no dialect."""
     program = (
-        "import psycopg2.extensions, todoservice.database.engine\n"
+        "import todoservice.database.engine\n"
         "from sqlalchemy.dialects import registry\n"
-        "assert psycopg2.extensions.get_wait_callback() is None\n"
         "assert 'postgresql.psycopg2_asyncio' not in registry.impls\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -166,13 +149,6 @@ def test_silent_server_is_left(run: Run) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         run(main(listener))
-
-
-def test_silent_server_without_loop(silent: URL) -> None:
-    """A blocking connection keeps its time limit, which libpq leaves to the wait callback."""
-    install_wait()
-    with pytest.raises(psycopg2.OperationalError, match="timeout expired after 1 s"):
-        psycopg2.connect(silent.set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=1)
 
 
 def test_slow_look_up(run: Run, url: URL) -> None:

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from todoservice import Settings, create_app, uuid7
 from todoservice.cli import main
 from todoservice.database import roles, security
+from todoservice.database.lease import Lease
 from todoservice.middleware import CannotStart
 from todoservice.migrations import transaction
 
@@ -77,9 +78,11 @@ def uses(app: FastAPI, client: TestClient) -> str:
 
 
 async def _role(app: FastAPI) -> object:
-    return await app.state.data.database.run(
-        "", lambda connection: connection.exec_driver_sql("SELECT current_user").scalar(), lambda *_: None
-    )
+    async def asked(lease: Lease) -> object:
+        [[role]] = (await lease.ask("SELECT current_user", {})).fetchall()
+        return role
+
+    return await app.state.data.database.run("", asked, lambda *_: None)
 
 
 def test_an_owner_as_neon_makes_one_can_do_it_all(neon_url: str) -> None:

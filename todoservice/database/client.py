@@ -2,22 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Set
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import psycopg2
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
-from todoservice.confinement import UnscopedStatement
 from todoservice.database.dialect import Connection as ScopedConnection
 from todoservice.database.dialect import Guard
-from todoservice.database.engine import is_busy
+from todoservice.database.engine import Pool, is_busy
 from todoservice.database.failures import FAILURES, is_lost, problem_for
+from todoservice.database.lease import Lease, closed
 from todoservice.database.reach import Reach, in_one_line
 from todoservice.database.retries import Attempts
 from todoservice.problems import OutcomeUnknown, ServiceUnavailable
@@ -56,6 +57,7 @@ class Database:
         """
         self.engine = engine
         event.listen(engine.sync_engine, "connect", _close_door)
+        self._pool = cast("Pool", engine.pool)
         self._statement_limit = statement_limit
         self._shutdown_timeout = shutdown_timeout
         self._at_work: list[asyncio.Task[Any]] = []
@@ -106,17 +108,24 @@ class Database:
     @contextmanager
     def _working(self) -> Iterator[None]:
         """Keep the pool open for the block, as long as shutting down may last."""
+        task = self._begin_work()
+        try:
+            yield
+        finally:
+            self._end_work(task)
+
+    def _begin_work(self) -> asyncio.Task[Any]:
         self._ensure_open()
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in one
         self._at_work.append(task)
         self._at_rest.clear()
-        try:
-            yield
-        finally:
-            self._at_work.remove(task)
-            if not self._at_work:
-                self._at_rest.set()
+        return task
+
+    def _end_work(self, task: asyncio.Task[Any]) -> None:
+        self._at_work.remove(task)
+        if not self._at_work:
+            self._at_rest.set()
 
     async def verify(self) -> None:
         """Ask the database whether it can be served from: once for all who ask at the same time.
@@ -142,8 +151,10 @@ class Database:
     async def _look(self) -> str:
         try:
             with self._told():
-                async with asyncio.timeout(None) as limit:
-                    return await greenlet_spawn(self._with_connection, "", self._verify, self._door, limit)
+                pooled = await greenlet_spawn(self._connect)
+                with Lease(self.engine.sync_engine, pooled, self._door) as lease:
+                    async with asyncio.timeout_at(self.limit_from_now()):
+                        return await greenlet_spawn(self._verify, lease.connection)
         except DBAPIError as error:
             msg = f"the database does not let the service look at its tables: {in_one_line(error)}: run `{PROVISION}`"
             raise NotReady(msg) from error
@@ -161,7 +172,7 @@ class Database:
         return True
 
     async def run(
-        self, prefix: str, work: Callable[[Connection], Result], guard: Guard, attempts: Attempts | None = None
+        self, prefix: str, work: Callable[[Lease], Awaitable[Result]], guard: Guard, attempts: Attempts | None = None
     ) -> Result:
         """Do `work` with a connection of the pool, every statement preceded by `prefix` in the same message.
 
@@ -169,27 +180,52 @@ class Database:
         parameters, and raises to refuse it. Raises the Problem that stands for what went wrong.
         """
         attempts = Attempts() if attempts is None else attempts
-        with self._working():
+        task = self._begin_work()
+        try:
             while True:
                 try:
                     return await self._try(prefix, work, guard, attempts)
                 except ServiceUnavailable as problem:
                     await attempts.again(problem)
+        finally:
+            self._end_work(task)
 
-    async def _try(self, prefix: str, work: Callable[[Connection], Result], guard: Guard, attempts: Attempts) -> Result:
-        with self._told(), self._waiting(attempts):
-            async with asyncio.timeout_at(attempts.deadline) as limit:
-                await self._ensure_verified()
-                scoped = self._before + prefix
-                return await greenlet_spawn(self._with_connection, scoped, work, guard, limit, attempts)
+    async def _try(
+        self, prefix: str, work: Callable[[Lease], Awaitable[Result]], guard: Guard, attempts: Attempts
+    ) -> Result:
+        try:
+            pooled = await self._pooled(attempts)
+            attempts.sent = True
+            with Lease(self.engine.sync_engine, pooled, guard, self._before + prefix) as lease:
+                async with asyncio.timeout_at(self.limit_from_now()):
+                    result = await work(lease)
+        except FAILURES as error:
+            self._tell(error)
+            raise
+        self._reach.answered()
+        return result
+
+    async def _pooled(self, attempts: Attempts) -> PoolProxiedConnection:
+        """Take a connection out of the pool, within the time of the attempts where there is none at hand."""
+        pooled = self._pool.at_hand() if self._verified else None
+        if pooled is None:
+            with self._waiting():
+                async with asyncio.timeout_at(attempts.deadline):
+                    await self._ensure_verified()
+                    pooled = await greenlet_spawn(self._connect)
+        return pooled
+
+    def _connect(self) -> PoolProxiedConnection:
+        # Not `raw_connection`, whose errors are the driver's own.
+        return self.engine.sync_engine.connect().connection
 
     @contextmanager
-    def _waiting(self, attempts: Attempts) -> Iterator[None]:
+    def _waiting(self) -> Iterator[None]:
         """Raise PoolTimeout where the budget ended while all connections were busy: the database is in reach then."""
         try:
             yield
         except TimeoutError as error:
-            if attempts.sent or not self._verified or not is_busy(self.engine):
+            if not self._verified or not is_busy(self.engine):
                 raise
             msg = "the time of the request was over before a connection was free"
             raise PoolTimeout(msg) from error
@@ -214,21 +250,6 @@ class Database:
             )
             raise NotOpen(msg)
 
-    def _with_connection(
-        self, prefix: str, work: Callable[[Connection], Result], guard: Guard, limit: asyncio.Timeout,
-        attempts: Attempts | None = None,
-    ) -> Result:  # fmt: skip
-        with self.engine.sync_engine.connect() as connection:
-            limit.reschedule(self.limit_from_now())
-            if attempts is not None:
-                attempts.sent = True
-            scoped = _scoped(connection)
-            scoped.prefix, scoped.guard = prefix, guard
-            try:
-                return work(connection)
-            finally:
-                scoped.prefix, scoped.guard = "", _closed
-
     @asynccontextmanager
     async def transaction(self, prefix: str, guard: Guard, attempts: Attempts) -> AsyncIterator["Transaction"]:
         """Hold one connection in one transaction: committed at the end of the block, rolled back where it raises.
@@ -236,42 +257,38 @@ class Database:
         `attempts` are those to connect. Raises the Problem that stands for what went wrong.
         """
         with self._working():
-            connection = await self._connect(attempts)
-            scoped = _scoped(connection)
+            lease = Lease(self.engine.sync_engine, await self._begin(attempts), guard)
             try:
-                scoped.open_transaction(self._before + prefix)
-                scoped.guard = guard
-                yield Transaction(self, connection)
-                await self._commit(connection)
+                lease.driver.open_transaction(self._before + prefix)
+                yield Transaction(self, lease)
+                await self._commit(lease)
             finally:
-                scoped.guard = _closed
-                await asyncio.shield(self._give_back(connection, scoped))
+                lease.driver.guard = closed
+                await asyncio.shield(self._end(lease))
 
-    async def _give_back(self, connection: Connection, scoped: ScopedConnection) -> None:
+    async def _end(self, lease: Lease) -> None:
         """Roll back what was not committed: a connection over which that cannot be done is not used again."""
         try:
             async with asyncio.timeout_at(self.limit_from_now()):
-                await greenlet_spawn(scoped.rollback)
+                await greenlet_spawn(lease.driver.rollback)
         except (psycopg2.Error, TimeoutError):
-            await greenlet_spawn(connection.invalidate)
-        await greenlet_spawn(connection.close)
+            lease.invalidate()
+        lease.give_back()
 
-    async def _connect(self, attempts: Attempts) -> Connection:
+    async def _begin(self, attempts: Attempts) -> PoolProxiedConnection:
         while True:
             try:
                 # The pool's own connection may be long dead.
-                with self._told(answered=False), self._waiting(attempts):
-                    async with asyncio.timeout_at(attempts.deadline):
-                        await self._ensure_verified()
-                        return await greenlet_spawn(self.engine.sync_engine.connect)
+                with self._told(answered=False):
+                    return await self._pooled(attempts)
             except ServiceUnavailable as problem:
                 await attempts.again(problem)
 
-    async def _commit(self, connection: Connection) -> None:
+    async def _commit(self, lease: Lease) -> None:
         try:
             with self._told():
                 async with asyncio.timeout_at(self.limit_from_now()):
-                    await greenlet_spawn(connection.commit)
+                    await lease.commit()
         except ServiceUnavailable as problem:
             if is_lost(problem.__cause__):
                 raise OutcomeUnknown from problem.__cause__
@@ -286,49 +303,41 @@ class Database:
         try:
             yield
         except FAILURES as error:
-            problem = problem_for(error)
-            self._reach.failed(error)
-            if problem is None:
-                raise
-            raise problem from error
+            self._tell(error)
+            raise
         if answered:
             self._reach.answered()
+
+    def _tell(self, error: Exception) -> None:
+        """Remember a failure, and raise the Problem that stands for it, if one does."""
+        problem = problem_for(error)
+        self._reach.failed(error)
+        if problem is not None:
+            raise problem from error
 
 
 class Transaction:
     """One connection in one transaction."""
 
-    def __init__(self, database: Database, connection: Connection) -> None:
-        """Hold `connection` of `database`."""
+    def __init__(self, database: Database, lease: Lease) -> None:
+        """Hold a connection of `database`."""
         self._database = database
-        self._connection = connection
+        self._lease = lease
         self._turn = asyncio.Lock()
 
-    async def run(self, work: Callable[[Connection], Result]) -> Result:
+    async def run(self, work: Callable[[Lease], Awaitable[Result]]) -> Result:
         """Do `work` in the transaction, one after the other. Raises the Problem that stands for what went wrong."""
         async with self._turn:
             with self._database._told():  # noqa: SLF001 - a part of it
                 async with asyncio.timeout_at(self._database.limit_from_now()):
-                    return await greenlet_spawn(work, self._connection)
-
-
-def _closed(_text: object, _parameters: object) -> None:
-    """Refuse a statement that nobody's scope sends."""
-    msg = "a statement was sent outside of a scope: give it to one, which says whose rows it may touch"
-    raise UnscopedStatement(msg)
+                    return await work(self._lease)
 
 
 def _close_door(connection: ScopedConnection, _record: object) -> None:
-    connection.guard = _closed
+    connection.guard = closed
 
 
 def _seen(verification: asyncio.Task[None]) -> None:
     """Take note of the outcome, which nobody else does where all who asked have gone."""
     if not verification.cancelled():
         verification.exception()
-
-
-def _scoped(connection: Connection) -> ScopedConnection:
-    scoped = connection.connection.dbapi_connection
-    assert isinstance(scoped, ScopedConnection)  # noqa: S101 - the dialect makes no other
-    return scoped

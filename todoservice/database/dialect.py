@@ -3,7 +3,11 @@
 Its engine is used as a plain one inside SQLAlchemy's greenlet: `await greenlet_spawn(work)`, where `work` does
 `with engine.sync_engine.connect() as connection: connection.execute(...)`. `AsyncEngine.dispose` works too; its
 `connect` does not, for an `AsyncConnection` expects cursors adapted for asyncio, and these are psycopg2's own.
+Who needs nothing of SQLAlchemy's awaits `Cursor.ask` of a pooled connection, which costs no greenlet.
 One connection serves one task at a time.
+
+psycopg2's connections are asynchronous ones (psycopg2's documentation, "Asynchronous support"): always in autocommit,
+and what needs a connection that blocks, as COPY does, they refuse.
 """
 
 import asyncio
@@ -15,12 +19,12 @@ from typing import Any, Final, NoReturn, TypeAlias
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
-from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 from psycopg2.sql import Composable
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.pool import AsyncAdaptedQueuePool
-from sqlalchemy.util.concurrency import await_, greenlet_spawn
+from sqlalchemy.util.concurrency import await_
 
 from todoservice.database.libpq import Watched, locate, time_limit
 
@@ -51,14 +55,9 @@ class Connection(Watched):
     _transaction: str = ""
     """What has become of the transaction: "opening", "open" or "failed"; "" without one."""
 
-    def __init__(self, dsn: str, **options: Any) -> None:
-        """Connect. Raises psycopg2.OperationalError."""
-        try:
-            super().__init__(dsn, **options)
-        except BaseException:
-            # The error's traceback keeps this object, which would keep the socket.
-            self.close()
-            raise
+    def __init__(self, dsn: str) -> None:
+        """Begin to connect: `settle` waits for the end of it. Raises psycopg2.OperationalError."""
+        super().__init__(dsn, 1)  # type: ignore[call-arg]  # asynchronous: the stubs know no such thing
 
     def open_transaction(self, prefix: str) -> None:
         """Let the next statement open a transaction: `BEGIN`, `prefix` and the statement are one message.
@@ -80,22 +79,22 @@ class Connection(Watched):
             self.rollback()
             _refuse_failed()
         if was == "open":
-            self._command("COMMIT")
+            await_(self._command("COMMIT"))
 
     def rollback(self) -> None:
         """End the transaction, if one is open, and undo it: a round trip. Sends nothing where none is."""
         self._transaction, self.prefix = "", ""
         if self.get_transaction_status() != TRANSACTION_STATUS_IDLE:
-            self._command("ROLLBACK")
+            await_(self._command("ROLLBACK"))
 
-    def ping(self) -> None:
+    async def ping(self) -> None:
         """Make a round trip. Raises psycopg2.Error where the connection is lost."""
-        self._command("SELECT 1")
+        await self._command("SELECT 1")
 
     def close(self) -> None:
-        """Close without ever blocking. A statement under way in another task fails with OperationalError."""
-        if not self.closed and self.get_transaction_status() == TRANSACTION_STATUS_ACTIVE:
-            # psycopg2 holds a lock while it waits for an answer: closing would stop this thread and its loop for good.
+        """Close without waiting. A statement under way in another task fails with OperationalError."""
+        if self.is_awaited:
+            # That task's wait ends, and it closes what is then a lost connection.
             with socket.socket(fileno=os.dup(self.fileno())) as twin:
                 twin.shutdown(socket.SHUT_RDWR)
         else:
@@ -128,10 +127,11 @@ class Connection(Watched):
             goes_on = self.get_transaction_status() == TRANSACTION_STATUS_INTRANS
             self._transaction = "open" if goes_on else "failed"
 
-    def _command(self, text: str) -> None:
+    async def _command(self, text: str) -> None:
         """Send the host's own text, which is no feature's statement: neither audited nor prefixed."""
         with super().cursor(cursor_factory=psycopg2.extensions.cursor) as cursor:
             cursor.execute(text)
+            await self.settle()
 
 
 def _refuse_failed() -> NoReturn:
@@ -148,8 +148,12 @@ class Cursor(psycopg2.extensions.cursor):
     def execute(self, query: Query, vars: Any = None) -> None:  # noqa: A002 - psycopg2's name
         """Send the connection's prefix and the statement as one message, and take the statement's result.
 
-        Raises psycopg2.Error.
+        In SQLAlchemy's greenlet. Raises psycopg2.Error.
         """
+        await_(self.ask(query, vars))
+
+    async def ask(self, query: Query, vars: Any = None) -> None:  # noqa: A002 - as above
+        """Do what `execute` does, outside of a greenlet."""
         # Here is every statement of the engine, as its author wrote it: no other way leads to the server.
         connection = self.connection
         if connection.guard is not None:
@@ -158,6 +162,7 @@ class Cursor(psycopg2.extensions.cursor):
         self._total = None
         try:
             super().execute(message)
+            await connection.settle()
         finally:
             connection.answered()
 
@@ -185,6 +190,17 @@ class Cursor(psycopg2.extensions.cursor):
         raise psycopg2.NotSupportedError(NO_COPY)
 
     copy_from = copy_to = copy_expert
+
+
+async def _connected(*arguments: Any, **parameters: Any) -> Connection:
+    connection = psycopg2.connect(*arguments, connection_factory=Connection, **parameters)
+    try:
+        await connection.settle()
+    except BaseException:
+        # The error's traceback keeps this object, which would keep the socket.
+        connection.close()
+        raise
+    return connection
 
 
 def exact(value: Any) -> Any:
@@ -241,7 +257,7 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
             async with asyncio.timeout(seconds):
                 located = parameters | await locate(parameters, self._turn)
                 doing = "waiting for its answer"
-                return await greenlet_spawn(psycopg2.connect, *arguments, connection_factory=Connection, **located)
+                return await _connected(*arguments, **located)
         except TimeoutError:
             # An address that never answers uses up the time of those behind it: begin with another next time.
             self._turn += 1
@@ -265,6 +281,9 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
         return ("AUTOCOMMIT",)
 
     # What SQLAlchemy asks over an engine's first connection: answered from what the server said at its start.
+
+    def set_isolation_level(self, dbapi_connection: Any, level: IsolationLevel) -> None:
+        """Do nothing: it is the only one."""
 
     def get_default_isolation_level(self, dbapi_conn: Any) -> IsolationLevel:  # noqa: ARG002
         """Return the level of a connection to which none was given."""

@@ -8,15 +8,15 @@ from typing import Any, Final
 import psycopg2
 from sqlalchemy import URL, event
 from sqlalchemy.dialects import registry
-from sqlalchemy.exc import ArgumentError, DisconnectionError, InvalidatePoolError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, InvalidatePoolError, MissingGreenlet
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.pool.base import _ConnectionRecord
-from sqlalchemy.util.concurrency import await_, greenlet_spawn
+from sqlalchemy.util.concurrency import await_
 
 from todoservice.database.dialect import Connection
-from todoservice.database.libpq import has_input, install_wait, time_limit
+from todoservice.database.libpq import has_input, time_limit
 
 LAST_USED: Final = "todoservice.last_used"
 
@@ -52,10 +52,8 @@ def build_engine(
     after which it is tried before it is used.
     The URL's own parameters win over ours; `connect_args` is asked at each new connection, and wins over both.
 
-    Installs psycopg2's wait callback, which is the process's. Raises ArgumentError for a `connect_timeout` in the URL
-    that is no number.
+    Raises ArgumentError for a `connect_timeout` in the URL that is no number.
     """
-    install_wait()
     registry.register("postgresql.psycopg2_asyncio", "todoservice.database.dialect", "AsyncPsycopg2Dialect")
     defaults = {**NETWORK, "connect_timeout": connect_timeout, "application_name": application_name}
     engine = create_async_engine(
@@ -85,6 +83,15 @@ class Pool(AsyncAdaptedQueuePool):
     """
 
     __module__ = AsyncAdaptedQueuePool.__module__  # what it logs is SQLAlchemy's, and goes where that goes
+
+    def at_hand(self) -> PoolProxiedConnection | None:
+        """Return an idle connection that can be used as it is, if there is one: outside of SQLAlchemy's greenlet."""
+        if not self.checkedin():
+            return None
+        try:
+            return self.connect()
+        except MissingGreenlet:
+            return None  # it was lost, or is too old, or not made yet
 
     def _create_connection(self) -> ConnectionPoolEntry:
         return _ConnectionRecord(self, connect=False)
@@ -138,7 +145,7 @@ def _keep_alive(engine: AsyncEngine, ping_after: float, limit: float | None) -> 
 def _ping(connection: Connection, limit: float | None) -> None:
     async def ping() -> None:
         async with asyncio.timeout(limit):
-            await greenlet_spawn(connection.ping)
+            await connection.ping()
 
     try:
         await_(ping())

@@ -1,9 +1,8 @@
-"""What libpq leaves to whoever waits for it: the waiting itself, the time limit of a connection, and name look-up."""
+"""What libpq leaves to whoever does not let it block: the waiting, the time limit of a connection, and name look-up."""
 
 import asyncio
 import select
 import socket
-import time
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -11,15 +10,6 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 from psycopg2.extensions import POLL_OK, POLL_READ, TRANSACTION_STATUS_UNKNOWN
-from sqlalchemy.util.concurrency import await_, in_greenlet
-
-
-def install_wait() -> None:
-    """Make psycopg2 wait on the event loop where it is used inside SQLAlchemy's greenlet, and block elsewhere.
-
-    Process-wide by nature: psycopg2 has one wait callback. Calling it again changes nothing.
-    """
-    psycopg2.extensions.set_wait_callback(_wait)
 
 
 def time_limit(parameters: Mapping[str, Any]) -> float | None:
@@ -71,45 +61,6 @@ async def _addresses(host: str) -> list[str]:
     return list(dict.fromkeys(str(row[4][0]) for row in rows))
 
 
-def _wait(connection: psycopg2.extensions.connection) -> None:
-    if in_greenlet():
-        _wait_on_loop(connection)
-    else:
-        _wait_in_thread(connection)
-
-
-def _wait_on_loop(connection: psycopg2.extensions.connection) -> None:
-    loop = asyncio.get_running_loop()
-    try:
-        while (state := connection.poll()) != POLL_OK:
-            if state == POLL_READ and isinstance(connection, Watched) and not _is_connecting(connection):
-                connection.wait(loop)
-            else:
-                _wait_once(loop, connection.fileno(), state)
-    except BaseException:
-        if isinstance(connection, Watched):
-            connection.unwatch()  # libpq has closed the socket of a lost connection by now
-        raise
-
-
-def _wait_once(loop: asyncio.AbstractEventLoop, descriptor: int, state: int) -> None:
-    ready: asyncio.Future[None] = loop.create_future()
-    if state == POLL_READ:
-        add, remove = loop.add_reader, loop.remove_reader
-    else:
-        add, remove = loop.add_writer, loop.remove_writer
-    add(descriptor, _settle, ready)
-    try:
-        await_(ready)
-    finally:
-        remove(descriptor)
-
-
-def _settle(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
-
-
 def has_input(descriptor: int) -> bool:
     """Say whether something waits to be read: on an idle connection, its end or an error."""
     poller = select.poll()
@@ -117,15 +68,10 @@ def has_input(descriptor: int) -> bool:
     return bool(poller.poll(0))
 
 
-def _is_connecting(connection: psycopg2.extensions.connection) -> bool:
-    """Say whether libpq may still change the socket, as it goes through the addresses."""
-    return connection.get_transaction_status() == TRANSACTION_STATUS_UNKNOWN
-
-
 class Watched(psycopg2.extensions.connection):
-    """A connection whose socket the event loop watches from its first statement to its end.
+    """An asynchronous connection, whose socket the loop watches from its first statement to its end.
 
-    To register it for each wait anew costs more than the statement does.
+    To register the socket for each wait anew costs more than the statement does.
     """
 
     _loop: asyncio.AbstractEventLoop | None = None
@@ -134,7 +80,25 @@ class Watched(psycopg2.extensions.connection):
     _answer: asyncio.Future[None] | None = None
     """What waits for the server, if anything does."""
 
-    def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def settle(self) -> None:
+        """Wait until the connection is made, or what was sent is answered. Raises psycopg2.Error."""
+        loop = asyncio.get_running_loop()
+        try:
+            while (state := self.poll()) != POLL_OK:
+                if state == POLL_READ and not self._is_unconnected():
+                    await self._hear(loop)
+                else:
+                    await _ready(loop, self.fileno(), state)
+        except BaseException:
+            if self._is_unconnected():
+                self.unwatch()  # libpq has closed the socket of a lost connection by now
+            raise
+
+    def _is_unconnected(self) -> bool:
+        """Say whether libpq has closed the socket, or may still change it, as it goes through the addresses."""
+        return self.get_transaction_status() == TRANSACTION_STATUS_UNKNOWN
+
+    async def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait until the server has sent something."""
         if self._loop is not loop:
             self.unwatch()
@@ -142,9 +106,14 @@ class Watched(psycopg2.extensions.connection):
             loop.add_reader(self._descriptor, self._heard)
         self._answer = loop.create_future()
         try:
-            await_(self._answer)
+            await self._answer
         finally:
             self._answer = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a task waits for the server's answer."""
+        return self._answer is not None
 
     def unwatch(self) -> None:
         """Take the socket from the loop, which has to be done before it is closed: its number is given to another.
@@ -157,33 +126,26 @@ class Watched(psycopg2.extensions.connection):
 
     def _heard(self) -> None:
         if self._answer is not None:
-            _settle(self._answer)
+            _set(self._answer)
         elif has_input(self._descriptor):
             # Nobody has asked: it is the connection's end, which the pool sees as it hands it out.
             self.unwatch()
 
 
-def _wait_in_thread(connection: psycopg2.extensions.connection) -> None:
-    """Block as `psycopg2.extras.wait_select` does, but above descriptor 1023 too, and keeping `connect_timeout`."""
-    connecting = _is_connecting(connection)
-    limit = time_limit(connection.info.dsn_parameters) if connecting else None
-    deadline = None if limit is None else time.monotonic() + limit
-    while (state := connection.poll()) != POLL_OK:
-        try:
-            ready = _poll(connection.fileno(), state, deadline)
-        except KeyboardInterrupt:
-            if connecting:
-                raise
-            # The server answers this with an error, which ends the wait.
-            connection.cancel()
-        else:
-            if not ready:
-                host = connection.info.dsn_parameters.get("host")
-                msg = f'connection to server at "{host}" failed: timeout expired after {limit:g} s'
-                raise psycopg2.OperationalError(msg)
+async def _ready(loop: asyncio.AbstractEventLoop, descriptor: int, state: int) -> None:
+    """Wait until a socket can be read from, or written to."""
+    ready: asyncio.Future[None] = loop.create_future()
+    if state == POLL_READ:
+        add, remove = loop.add_reader, loop.remove_reader
+    else:
+        add, remove = loop.add_writer, loop.remove_writer
+    add(descriptor, _set, ready)
+    try:
+        await ready
+    finally:
+        remove(descriptor)
 
 
-def _poll(descriptor: int, state: int, deadline: float | None) -> bool:
-    poller = select.poll()
-    poller.register(descriptor, select.POLLIN if state == POLL_READ else select.POLLOUT)
-    return bool(poller.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000))
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

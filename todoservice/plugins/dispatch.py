@@ -1,50 +1,100 @@
 """The way of a request to its feature's routes: by the name in its path."""
 
 import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
-from fastapi.routing import iter_route_contexts
+from fastapi.params import Form
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette._utils import get_route_path
 from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todoservice.plugins.plugin import Plugin
 from todoservice.plugins.routes import API
 
 FEATURE: Final = "todoservice.feature"
 """Where the plugin whose routes are asked stands in the ASGI scope, with its distribution."""
-_ROUTES: Final = "todoservice.routes"
+_ANSWERER: Final = "todoservice.answerer"
+_TRACED: Final = "fastapi.telemetry"
+"""What FastAPI puts into the ASGI scope of a request that it traces."""
+
+
+@dataclass(frozen=True)
+class _Route:
+    """A route of a feature."""
+
+    pattern: re.Pattern[str]
+    methods: Collection[str]
+    matches: Callable[[Scope], tuple[Match, Scope]]
+    app: ASGIApp
+    """What answers, with the dependencies that the host and the router have added."""
+    original: BaseRoute
+    is_plain: bool
+    """Whether nothing happens between FastAPI's choice of it and its answer that is not FastAPI's usual."""
+
+
+@dataclass(frozen=True)
+class _Feature:
+    told: Scope
+    mounted: BaseRoute
+    routes: tuple[_Route, ...]
 
 
 class ByName(BaseRoute):
-    """Lead a request to the routes of the feature that its path names, however many features there are.
+    """Lead a request to the route of the feature that its path names, however many features there are.
 
-    FastAPI would try the pattern of each route of each router before, one after the other.
+    FastAPI would try the pattern of each route of each router before, one after the other, and those of the feature's
+    own twice. Whatever is not a plain request of a plain route is still FastAPI's to lead.
     """
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._found: dict[str, Scope] = {}
-        self._patterns: dict[str, list[re.Pattern[str]]] = {}
+        self._features: dict[str, _Feature] = {}
 
     def add(self, plugin: Plugin, mounted: BaseRoute) -> None:
         """Lead to `mounted` what is asked of the plugin."""
-        self._found[plugin.name] = {FEATURE: str(plugin), _ROUTES: mounted}
-        self._patterns[plugin.name] = [route.path_regex for route in iter_route_contexts([mounted])]
+        self._features[plugin.name] = _Feature({FEATURE: str(plugin)}, mounted, tuple(_routes(mounted)))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Say whether one of the plugins has a route for its path. What has none is FastAPI's to answer."""
         path = get_route_path(scope) if scope["type"] == "http" else ""
         name = path[len(API) + 1 :].partition("/")[0] if path.startswith(f"{API}/") else ""
-        if any(pattern.match(path) for pattern in self._patterns.get(name, ())):
-            return Match.FULL, self._found[name]
+        feature = self._features.get(name)
+        if feature is None:
+            return Match.NONE, {}
+        found = [route for route in feature.routes if route.pattern.match(path)]
+        for route in found:
+            if not route.is_plain or _TRACED in scope:
+                break
+            if scope["method"] in route.methods:
+                match, told = route.matches(scope)
+                return match, {**told, "route": route.original, _ANSWERER: route.app, **feature.told}
+        if found:
+            return Match.FULL, {_ANSWERER: feature.mounted.handle, **feature.told}
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request that matched."""
-        await scope[_ROUTES].handle(scope, receive, send)
+        await scope[_ANSWERER](scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Raise NoMatchFound: the routes themselves know their paths."""
         raise NoMatchFound(name, path_params)
+
+
+def _routes(mounted: BaseRoute) -> Iterator[_Route]:
+    for route in iter_route_contexts([mounted]):
+        yield _Route(
+            route.path_regex, route.methods or (), route.matches, route.app, route.original_route, _is_plain(route)
+        )
+
+
+def _is_plain(route: RouteContext) -> bool:
+    kind = type(route.original_route)
+    if (kind.handle, kind.matches) != (APIRoute.handle, APIRoute.matches):
+        return False
+    # The limits of a form are those of the routers around it.
+    return route.body_field is None or not isinstance(route.body_field.field_info, Form)
