@@ -41,7 +41,7 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
 
     `settings` are read from the environment where none are given. `plugins` means exactly those modules; without
     it, the installed distributions are asked (entry points of the group `todoservice`). Nothing connects before the
-    app's lifespan runs, and two apps in one process share nothing but psycopg2's wait callback.
+    app's lifespan runs, and two apps in one process share nothing.
 
     An app whose settings are the environment's takes the process for its own: while it runs, Python's garbage collector
     is spared what was there at its start (`gc.freeze`).
@@ -72,11 +72,11 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     app.include_router(health.router)
     if settings.plugins_endpoint:
         app.include_router(listing.endpoint(host))
-    by_name = ByName()
+    by_name = ByName(identity.read)
     for feature in host.features:
         _mount(app, feature, identity, by_name)
     app.router.routes.insert(0, by_name)
-    openapi.install(app)
+    openapi.install(app, identity.provider.parameter, [routes.base(plugin) for plugin in host.plugins])
     return app
 
 
@@ -121,7 +121,7 @@ def _mount(app: FastAPI, feature: Feature, identity: Identity, by_name: ByName) 
     )  # fmt: skip
     app.include_router(
         feature.router, prefix=routes.base(feature.plugin), tags=[feature.plugin.name],
-        dependencies=[identity.dependency], responses=answers,
+        dependencies=identity.dependencies, responses=answers,
     )  # fmt: skip
     by_name.add(feature.plugin, app.router.routes[-1])
 

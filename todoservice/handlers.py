@@ -1,6 +1,6 @@
 """Every error of the app, answered as a problem."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -8,8 +8,11 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from todoservice.identity import USER_ID, Identity
+from todoservice.identity import Identity
 from todoservice.problems import BodyTooLarge, InvalidRequest, Problem, http_problem, validation_problem
+
+_UNPARSED: Final = "There was an error parsing the body"
+"""FastAPI's words for it: it says so in no other way."""
 
 
 def install(app: FastAPI, identity: Identity) -> None:
@@ -29,7 +32,7 @@ def install(app: FastAPI, identity: Identity) -> None:
             return http_problem(HTTPException(405, headers={"Allow": ", ".join(_allowed(request))}))
         if error.status_code == BodyTooLarge.status:
             return await _after_identity(request, identity) or BodyTooLarge().response()
-        unreadable = _unreadable(request, error)
+        unreadable = _unreadable(error)
         if unreadable is not None:
             return await _after_identity(request, identity) or unreadable.response()
         return http_problem(error)
@@ -54,9 +57,9 @@ async def _after_identity(request: Request, identity: Identity) -> Response | No
     return None
 
 
-def _unreadable(request: Request, error: HTTPException) -> InvalidRequest | None:
-    """Return what to say of a body that FastAPI could not parse, which it tries before it asks who is asking."""
-    if USER_ID in request.scope:
+def _unreadable(error: HTTPException) -> InvalidRequest | None:
+    """Return what to say of a body that FastAPI could not parse."""
+    if error.detail != _UNPARSED:
         return None
     match error.__cause__:
         case UnicodeDecodeError():

@@ -17,7 +17,7 @@ from todoservice.plugins.routes import API
 
 FEATURE: Final = "todoservice.feature"
 """Where the plugin whose routes are asked stands in the ASGI scope, with its distribution."""
-_ANSWERER: Final = "todoservice.answerer"
+_WAY: Final = "todoservice.way"
 _TRACED: Final = "fastapi.telemetry"
 """What FastAPI puts into the ASGI scope of a request that it traces."""
 
@@ -42,6 +42,13 @@ class _Feature:
     mounted: BaseRoute
     routes: tuple[_Route, ...]
 
+    def answerer(self, scope: Scope, found: Collection[_Route], asked: _Route) -> tuple[ASGIApp, Scope]:
+        """Return who answers, and what the ASGI scope is to say then."""
+        if _TRACED in scope or not all(route.is_plain for route in found):
+            return self.mounted.handle, self.told
+        _, told = asked.matches(scope)
+        return asked.app, {**told, **self.told, "route": asked.original}
+
 
 class ByName(BaseRoute):
     """Lead a request to the route of the feature that its path names, however many features there are.
@@ -50,8 +57,9 @@ class ByName(BaseRoute):
     own twice. Whatever is not a plain request of a plain route is still FastAPI's to lead.
     """
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, read: Callable[[Scope], None]) -> None:
+        """Begin with no feature. `read` is called before a route answers, and raises to refuse the request."""
+        self._read = read
         self._features: dict[str, _Feature] = {}
 
     def add(self, plugin: Plugin, mounted: BaseRoute) -> None:
@@ -63,22 +71,21 @@ class ByName(BaseRoute):
         path = get_route_path(scope) if scope["type"] == "http" else ""
         name = path[len(API) + 1 :].partition("/")[0] if path.startswith(f"{API}/") else ""
         feature = self._features.get(name)
-        if feature is None:
+        found = [route for route in feature.routes if route.pattern.match(path)] if feature is not None else ()
+        if feature is None or not found:
             return Match.NONE, {}
-        found = [route for route in feature.routes if route.pattern.match(path)]
-        for route in found:
-            if not route.is_plain or _TRACED in scope:
-                break
-            if scope["method"] in route.methods:
-                match, told = route.matches(scope)
-                return match, {**told, "route": route.original, _ANSWERER: route.app, **feature.told}
-        if found:
-            return Match.FULL, {_ANSWERER: feature.mounted.handle, **feature.told}
-        return Match.NONE, {}
+        return Match.FULL, {_WAY: (feature, found)}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request that matched."""
-        await scope[_ANSWERER](scope, receive, send)
+        feature, found = scope.pop(_WAY)
+        answer = feature.mounted.handle
+        asked = next((route for route in found if scope["method"] in route.methods), None)
+        if asked is not None:
+            self._read(scope)
+            answer, told = feature.answerer(scope, found, asked)
+            scope.update(told)
+        await answer(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Raise NoMatchFound: the routes themselves know their paths."""
