@@ -19,6 +19,7 @@ from todoservice.database.dialect import Guard
 from todoservice.database.engine import Pool, is_busy
 from todoservice.database.failures import FAILURES, is_lost, problem_for
 from todoservice.database.lease import Lease, closed
+from todoservice.database.limits import TimeLimit
 from todoservice.database.reach import Reach, in_one_line
 from todoservice.database.retries import Attempts
 from todoservice.problems import OutcomeUnknown, ServiceUnavailable
@@ -57,11 +58,13 @@ class Database:
         """
         self.engine = engine
         event.listen(engine.sync_engine, "connect", _close_door)
-        self._pool = cast("Pool", engine.pool)
+        self._engine = engine.sync_engine
         self._statement_limit = statement_limit
         self._shutdown_timeout = shutdown_timeout
         self._at_work: list[asyncio.Task[Any]] = []
-        self._at_rest = asyncio.Event()
+        self._at_rest: asyncio.Event | None = None
+        """What waits for the end of all work, if anything does."""
+        self._limit = TimeLimit(statement_limit)
         self._verify = verify
         self._door = door
         self._mend = mend
@@ -77,8 +80,8 @@ class Database:
         Raises NotReady.
         """
         self._loop = asyncio.get_running_loop()
-        self._at_rest = asyncio.Event()
-        self._at_rest.set()
+        self._limit = TimeLimit(self._statement_limit)
+        self._at_rest = None
         try:
             await self.verify()
         except ServiceUnavailable:
@@ -86,11 +89,14 @@ class Database:
 
     async def close(self) -> None:
         """Let the work under way come to its end, within the time limit for it, and close the pool's connections."""
+        self._at_rest = asyncio.Event()
         try:
             async with asyncio.timeout(self._shutdown_timeout):
-                await self._at_rest.wait()
+                if self._at_work:
+                    await self._at_rest.wait()
         except TimeoutError:
             await self._cut_off(set(self._at_work))
+        self._limit.close()
         self._loop = None
         if self._verification is not None:
             self._verification.cancel()
@@ -119,12 +125,11 @@ class Database:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in one
         self._at_work.append(task)
-        self._at_rest.clear()
         return task
 
     def _end_work(self, task: asyncio.Task[Any]) -> None:
         self._at_work.remove(task)
-        if not self._at_work:
+        if self._at_rest is not None and not self._at_work:
             self._at_rest.set()
 
     async def verify(self) -> None:
@@ -152,9 +157,8 @@ class Database:
         try:
             with self._told():
                 pooled = await greenlet_spawn(self._connect)
-                with Lease(self.engine.sync_engine, pooled, self._door) as lease:
-                    async with asyncio.timeout_at(self.limit_from_now()):
-                        return await greenlet_spawn(self._verify, lease.connection)
+                with Lease(self._engine, pooled, self._door) as lease:
+                    return await self._limit.within(greenlet_spawn(self._verify, lease.connection))
         except DBAPIError as error:
             msg = f"the database does not let the service look at its tables: {in_one_line(error)}: run `{PROVISION}`"
             raise NotReady(msg) from error
@@ -196,9 +200,8 @@ class Database:
         try:
             pooled = await self._pooled(attempts)
             attempts.sent = True
-            with Lease(self.engine.sync_engine, pooled, guard, self._before + prefix) as lease:
-                async with asyncio.timeout_at(self.limit_from_now()):
-                    result = await work(lease)
+            with Lease(self._engine, pooled, guard, self._before + prefix) as lease:
+                result = await self._limit.within(work(lease))
         except FAILURES as error:
             self._tell(error)
             raise
@@ -207,7 +210,7 @@ class Database:
 
     async def _pooled(self, attempts: Attempts) -> PoolProxiedConnection:
         """Take a connection out of the pool, within the time of the attempts where there is none at hand."""
-        pooled = self._pool.at_hand() if self._verified else None
+        pooled = cast("Pool", self._engine.pool).at_hand() if self._verified else None
         if pooled is None:
             with self._waiting():
                 async with asyncio.timeout_at(attempts.deadline):
@@ -217,7 +220,7 @@ class Database:
 
     def _connect(self) -> PoolProxiedConnection:
         # Not `raw_connection`, whose errors are the driver's own.
-        return self.engine.sync_engine.connect().connection
+        return self._engine.connect().connection
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -238,10 +241,6 @@ class Database:
                 self._reach.remind(str(error))
                 raise ServiceUnavailable from error
 
-    def limit_from_now(self) -> float:
-        """Return when, by the loop's clock, a statement sent now is given up: a server that hangs ends none itself."""
-        return asyncio.get_running_loop().time() + self._statement_limit
-
     def _ensure_open(self) -> None:
         if self._loop is not asyncio.get_running_loop():
             msg = (
@@ -257,7 +256,7 @@ class Database:
         `attempts` are those to connect. Raises the Problem that stands for what went wrong.
         """
         with self._working():
-            lease = Lease(self.engine.sync_engine, await self._begin(attempts), guard)
+            lease = Lease(self._engine, await self._begin(attempts), guard)
             try:
                 lease.driver.open_transaction(self._before + prefix)
                 yield Transaction(self, lease)
@@ -269,8 +268,7 @@ class Database:
     async def _end(self, lease: Lease) -> None:
         """Roll back what was not committed: a connection over which that cannot be done is not used again."""
         try:
-            async with asyncio.timeout_at(self.limit_from_now()):
-                await greenlet_spawn(lease.driver.rollback)
+            await self._limit.within(greenlet_spawn(lease.driver.rollback))
         except (psycopg2.Error, TimeoutError):
             lease.invalidate()
         lease.give_back()
@@ -287,8 +285,7 @@ class Database:
     async def _commit(self, lease: Lease) -> None:
         try:
             with self._told():
-                async with asyncio.timeout_at(self.limit_from_now()):
-                    await lease.commit()
+                await self._limit.within(lease.commit())
         except ServiceUnavailable as problem:
             if is_lost(problem.__cause__):
                 raise OutcomeUnknown from problem.__cause__
@@ -329,8 +326,7 @@ class Transaction:
         """Do `work` in the transaction, one after the other. Raises the Problem that stands for what went wrong."""
         async with self._turn:
             with self._database._told():  # noqa: SLF001 - a part of it
-                async with asyncio.timeout_at(self._database.limit_from_now()):
-                    return await work(self._lease)
+                return await self._database._limit.within(work(self._lease))  # noqa: SLF001
 
 
 def _close_door(connection: ScopedConnection, _record: object) -> None:

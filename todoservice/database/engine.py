@@ -1,14 +1,15 @@
 """The engine: a pool of connections that wait on the event loop."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self, cast
 
 import psycopg2
-from sqlalchemy import URL, event
+from sqlalchemy import URL
 from sqlalchemy.dialects import registry
-from sqlalchemy.exc import ArgumentError, DisconnectionError, InvalidatePoolError, MissingGreenlet
+from sqlalchemy.exc import ArgumentError, MissingGreenlet
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
@@ -17,8 +18,6 @@ from sqlalchemy.util.concurrency import await_
 
 from todoservice.database.dialect import Connection
 from todoservice.database.libpq import has_input, time_limit
-
-LAST_USED: Final = "todoservice.last_used"
 
 NETWORK: Final[Mapping[str, Any]] = {
     # A dead peer is noticed after a minute of silence, or 15 s after it should have acknowledged.
@@ -70,19 +69,33 @@ def build_engine(
         connect_args={name: value for name, value in defaults.items() if name not in url.query},
         late_arguments=connect_args or dict,
     )
-    _keep_alive(engine, ping_after, _time_limit(url, connect_timeout))
+    pool = cast("Pool", engine.pool)
+    pool.ping_after, pool.ping_limit = ping_after, _time_limit(url, connect_timeout)
     return engine
 
 
 class Pool(AsyncAdaptedQueuePool):
-    """A pool whose places connect once they are taken, not as they are made.
+    """A pool whose places connect once they are taken, not as they are made, and which hands out no lost connection.
 
     A connection that fails or is cancelled while it is made then goes back as an empty place, which wakes the next who
     waits; SQLAlchemy's own would let him wait for the whole `pool_timeout`. And that limit is for connections that are
     busy: who waits for a database that wakes up, waits as long as `connect_timeout` lets the connecting last.
+
+    A connection is looked at as it is taken, at no round trip unless it was idle for long.
     """
 
     __module__ = AsyncAdaptedQueuePool.__module__  # what it logs is SQLAlchemy's, and goes where that goes
+
+    ping_after: float = math.inf
+    """Seconds of idleness after which a connection is tried."""
+    ping_limit: float | None = None
+    """Seconds that trying one may take."""
+
+    def recreate(self) -> Self:
+        """Return a pool like this one, without connections."""
+        made = cast("Self", super().recreate())
+        made.ping_after, made.ping_limit = self.ping_after, self.ping_limit
+        return made
 
     def at_hand(self) -> PoolProxiedConnection | None:
         """Return an idle connection that can be used as it is, if there is one: outside of SQLAlchemy's greenlet."""
@@ -91,12 +104,21 @@ class Pool(AsyncAdaptedQueuePool):
         try:
             return self.connect()
         except MissingGreenlet:
-            return None  # it was lost, or is too old, or not made yet
+            return None  # one was lost, or is too old, or has to be tried
 
     def _create_connection(self) -> ConnectionPoolEntry:
         return _ConnectionRecord(self, connect=False)
 
     def _do_get(self) -> ConnectionPoolEntry:
+        record = cast("_ConnectionRecord", self._free())
+        try:
+            self._look_at(record)
+        except BaseException:
+            self._do_return_conn(record)
+            raise
+        return record
+
+    def _free(self) -> ConnectionPoolEntry:
         dialect: Any = self._dialect
         while True:
             made = dialect.connected
@@ -105,6 +127,32 @@ class Pool(AsyncAdaptedQueuePool):
             except PoolTimeout:
                 if not dialect.connecting and dialect.connected == made:
                     raise
+
+    def _look_at(self, record: _ConnectionRecord) -> None:
+        """Leave a lost connection to be replaced, which SQLAlchemy does as it hands the place out."""
+        connection = cast("Connection | None", record.dbapi_connection)
+        if connection is None:
+            return
+        if connection.closed or has_input(connection.fileno()):
+            # Only this one: each of the others is looked at in its turn.
+            record.invalidate()
+        elif self._invalidate_time <= record.last_connect_time and self._was_idle(connection):
+            self._try(record, connection)
+
+    def _was_idle(self, connection: Connection) -> bool:
+        return time.monotonic() - connection.heard_at >= self.ping_after
+
+    def _try(self, record: _ConnectionRecord, connection: Connection) -> None:
+        async def ping() -> None:
+            async with asyncio.timeout(self.ping_limit):
+                await connection.ping()
+
+        try:
+            await_(ping())
+        except (psycopg2.Error, TimeoutError) as error:
+            record.invalidate(error)
+            # Lost without a word, as those are that were idle as long.
+            self._invalidate_time = time.time()
 
 
 def is_busy(engine: AsyncEngine) -> bool:
@@ -120,35 +168,3 @@ def _time_limit(url: URL, connect_timeout: float) -> float | None:
     except (TypeError, ValueError) as error:
         msg = "connect_timeout in the database URL must be a number of seconds, such as connect_timeout=10"
         raise ArgumentError(msg) from error
-
-
-def _keep_alive(engine: AsyncEngine, ping_after: float, limit: float | None) -> None:
-    """Replace a lost connection as it leaves the pool, at no round trip unless it was idle for long."""
-
-    @event.listens_for(engine.sync_engine, "checkin")
-    def note(connection: Connection | None, record: ConnectionPoolEntry) -> None:
-        if connection is not None:
-            record.info[LAST_USED] = time.monotonic()
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def check(connection: Connection, record: ConnectionPoolEntry, _: object) -> None:
-        last_used = record.info.get(LAST_USED)
-        if last_used is None:
-            return
-        if connection.closed or has_input(connection.fileno()):
-            # Only this one: each of the others is looked at in its turn.
-            raise DisconnectionError
-        if time.monotonic() - last_used >= ping_after:
-            _ping(connection, limit)
-
-
-def _ping(connection: Connection, limit: float | None) -> None:
-    async def ping() -> None:
-        async with asyncio.timeout(limit):
-            await connection.ping()
-
-    try:
-        await_(ping())
-    except (psycopg2.Error, TimeoutError) as error:
-        # Lost without a word, as those are that were idle as long.
-        raise InvalidatePoolError from error

@@ -3,6 +3,7 @@
 import asyncio
 import select
 import socket
+import time
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -79,6 +80,8 @@ class Watched(psycopg2.extensions.connection):
     _descriptor: int = -1
     _answer: asyncio.Future[None] | None = None
     """What waits for the server, if anything does."""
+    heard_at: float = 0.0
+    """When the server answered last, by the monotonic clock."""
 
     async def settle(self) -> None:
         """Wait until the connection is made, or what was sent is answered. Raises psycopg2.Error."""
@@ -89,6 +92,7 @@ class Watched(psycopg2.extensions.connection):
                     await self._hear(loop)
                 else:
                     await _ready(loop, self.fileno(), state)
+            self.heard_at = time.monotonic()
         except BaseException:
             if self._is_unconnected():
                 self.unwatch()  # libpq has closed the socket of a lost connection by now

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from types import ModuleType
+from typing import Any, ClassVar, Final, NoReturn
 from uuid import UUID
 
 import pytest
@@ -11,19 +12,17 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from todoservice import migrations
+from todoservice import create_app, hookimpl, migrations
 from todoservice.database import catalogue
 from todoservice.migrations import runner, transaction
 from todoservice.models import SCHEMA, Owned, uuid7
 from todoservice.plugins import Plugin
 from todoservice.plugins.features import Feature
 from todoservice.plugins.host import Host
-from todoservice.problems import MEDIA_TYPE
+from todoservice.problems import MEDIA_TYPE, Unauthenticated
 from todoservice.settings import Settings
 from todoservice.testing import databases, replay
 
-_UNKNOWN: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
-"""The status of who is not known: the header's, or an authentication plugin's."""
 _ID: Final = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _JSON: Final = {"Content-Type": "application/json"}
 _OBJECTS: Final = """
@@ -34,6 +33,15 @@ WHERE t.typnamespace = to_regnamespace(:schema) AND t.typtype IN ('e', 'd', 'r')
 UNION ALL
 SELECT 'function ' || p.proname FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = to_regnamespace(:schema)
 """
+
+
+def _refuse() -> NoReturn:
+    raise Unauthenticated
+
+
+_NOBODY: Final = Plugin("nobody", ModuleType("nobody"))
+"""An authentication plugin that knows nobody."""
+_NOBODY.module.todoservice_user = hookimpl(lambda: _refuse)  # type: ignore[attr-defined]
 
 
 class Conformance:
@@ -59,14 +67,18 @@ class Conformance:
         self._feature(request.getfixturevalue("todoservice_installed"))
         assert app.openapi()
 
-    def test_its_routes_refuse_who_is_not_known(self, todoservice_anonymous_client: TestClient) -> None:
-        """Each, before anything else."""
-        for path, method, _ in self._operations(todoservice_anonymous_client.app):  # type: ignore[arg-type]
-            answer = todoservice_anonymous_client.request(method, path.replace("{", "").replace("}", ""))
-            assert answer.status_code in _UNKNOWN, (
-                f"{method.upper()} {path} answers {answer.status_code} to nobody: leave its router's dependencies as "
-                "they are, and let every route be mounted by todoservice_router"
-            )
+    def test_its_routes_refuse_who_is_not_known(
+        self, todoservice_settings: Settings, todoservice_installed: list[Plugin]
+    ) -> None:
+        """Each, before anything else, where a dependency says who is asking."""
+        settings = todoservice_settings.model_copy(update={"identity": _NOBODY.name})
+        with TestClient(create_app(settings, plugins=[*todoservice_installed, _NOBODY])) as client:
+            for path, method, _ in self._operations(client.app):  # type: ignore[arg-type]
+                answer = client.request(method, path.replace("{", "").replace("}", ""))
+                assert answer.status_code == HTTPStatus.UNAUTHORIZED, (
+                    f"{method.upper()} {path} answers {answer.status_code} to nobody: leave its router's dependencies "
+                    "as they are, and let every route be mounted by todoservice_router"
+                )
 
     def test_anothers_rows_answer_as_missing_ones(
         self,
