@@ -13,10 +13,12 @@ from pydantic.json_schema import SkipJsonSchema
 
 from todoservice.fields import is_uuid
 from todoservice.problems import InvalidRequest
+from todoservice.shapes import SEPARATOR
 
 LIMIT: Final = 1000
 """The most rows of a page, and how many there are where the client asks for no number."""
 
+_SEPARATOR: Final = SEPARATOR.encode()
 _START: Final = UUID(int=2**128 - 1)
 Item = TypeVar("Item")
 
@@ -107,6 +109,19 @@ CurrentPage = Annotated[PageRequest, Depends(_page_request)]
 def cursor(name: str, last: UUID | str) -> str:
     """Return the cursor for the rows after `last` in the list `name`. It holds nothing secret: the scope filters."""
     return urlsafe_b64encode(f"{name} {last}".encode()).decode().rstrip("=")
+
+
+def cut(objects: bytes, count: int, limit: int) -> tuple[bytes, str | None]:
+    """Return the first `limit` of `count` JSON objects, now with commas between them, and the id of the last of these.
+
+    None in its place where none are cut off: there is no next page. `id` is the first member of each object.
+    """
+    last = None
+    if count > limit:
+        objects = objects[: objects.rindex(_SEPARATOR)]
+        id_at = objects.rfind(_SEPARATOR) + 1 + len('{"id":"')
+        last = objects[id_at : id_at + len(str(_START))].decode()
+    return objects.replace(_SEPARATOR, b","), last
 
 
 def _read(name: str, text: str) -> UUID:

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 ME: Final = "me"
 """The parameter that carries the scope's user in every statement. Reserved."""
-PAGE_SIZE: Final = "page_size"
 GIVEN: Final = "__given"
 KEY: Final = "p_"
 """Begins the name of every bind parameter: SQLAlchemy takes one named as a column for a value of that column."""
@@ -34,7 +33,7 @@ def param(name: str, type_: Any = None, *, else_: Any = _ABSENT) -> sa.ColumnEle
 
 def is_reserved(name: str) -> bool:
     """Say whether the host binds this parameter itself, besides the user's."""
-    return name == PAGE_SIZE or name.endswith(GIVEN)
+    return name.endswith(GIVEN)
 
 
 def bind(name: str, type_: Any) -> sa.BindParameter[Any]:

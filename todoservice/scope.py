@@ -21,11 +21,11 @@ from todoservice.idempotence import Sendable, execute
 from todoservice.identity import USER_ID
 from todoservice.messages import Answer
 from todoservice.models import SCHEMA
-from todoservice.pagination import PageRequest, cursor
+from todoservice.pagination import PageRequest, cursor, cut
 from todoservice.plugins.dispatch import FEATURE
 from todoservice.problems import NotFound, OutcomeUnknown, ServiceUnavailable
 from todoservice.rows import PER_MESSAGE
-from todoservice.statements import Prepared, Statements, page_size
+from todoservice.statements import Prepared, Statements
 
 Result = TypeVar("Result")
 Rows = Iterable[Mapping[str, Any]]
@@ -137,10 +137,11 @@ class Scope:
         name = self._data.statements.declared_name(statement)
         params |= {"before": page.before(name), "limit": page.limit + 1}
         shape = _page_json if of is None else self._page_json_of(of)
-        row: Any = _found(await self._run(statement, shape, params, _first, **page_size(page.limit)))
-        items, total, last = row
-        following = cursor(name, last) if total > page.limit else None
-        body = f'{{"items":[{items}],"count":{min(total, page.limit)},"next_cursor":{json.dumps(following)}}}'
+        objects, count = _found(await self._run(statement, shape, params, _page))
+        items, last = cut(objects, count, page.limit)
+        following = None if last is None else cursor(name, last)
+        members = (items, min(count, page.limit), json.dumps(following).encode())
+        body = b'{"items":[%b],"count":%d,"next_cursor":%b}' % members
         return Response(
             body, self._status, media_type=JSON, headers={"Link": page.link(following)} if following else None
         )
@@ -208,11 +209,9 @@ class Scope:
         shape: Callable[[Prepared], Sendable],
         params: dict[str, Any],
         fetch: Callable[[Any], Result],
-        **extra: object,
     ) -> Result:
         prepared = self._prepared(statement)
-        values = prepared.parameters(self._user_id, params) | extra
-        return await self._send(prepared, shape, values, fetch)
+        return await self._send(prepared, shape, prepared.parameters(self._user_id, params), fetch)
 
     async def _insert(
         self,
@@ -292,7 +291,7 @@ async def admit(data: Data, user_id: UUID) -> None:
 _NOTHING: Final = select(literal(1))
 
 
-def _found(row: Row[Any] | None) -> Row[Any]:
+def _found(row: Result | None) -> Result:
     if row is None:
         raise NotFound
     return row
@@ -300,6 +299,12 @@ def _found(row: Row[Any] | None) -> Row[Any]:
 
 def _first(answer: Answer) -> Any:
     return answer.fetchone()
+
+
+def _page(answer: Answer) -> tuple[bytes, int] | None:
+    """Return the objects and their number. Nothing keeps them as text: large copies cost more than what is done."""
+    row = answer.fetchone()
+    return None if row is None else (row[0].encode(), row[1])
 
 
 def _count(answer: Answer) -> int:

@@ -21,10 +21,10 @@ from todoservice.confinement import UnscopedStatement, faults, mark, set_columns
 from todoservice.idempotence import answer_of_done, is_idempotent
 from todoservice.messages import Message
 from todoservice.models import Owned, Shared
-from todoservice.parameters import GIVEN, KEY, ME, PAGE_SIZE, bind, me
+from todoservice.parameters import GIVEN, KEY, ME, bind, me
 from todoservice.plugins.faults import did_you_mean
 from todoservice.rows import POSITION, over_rows
-from todoservice.shapes import as_json, formatted, joined, json_fault
+from todoservice.shapes import SEPARATOR, as_json, formatted, joined, json_fault
 from todoservice.texts import bound, check_user, compiled, compiled_text, unwrapped
 
 Default = Callable[[Mapping[str, Any]], Any]
@@ -83,7 +83,7 @@ class Prepared:
 
     @cached_property
     def page_json(self) -> Executable:
-        """One row: the JSON objects of the page, joined by commas; how many rows there were; the id of its last."""
+        """One row: the JSON objects, with `SEPARATOR` between them; and how many they are."""
         return self._confined(self._page)
 
     def page_json_of(self, parent: "Prepared") -> Executable:
@@ -130,11 +130,8 @@ class Prepared:
             return False
 
     @cached_property
-    def _page(self) -> sa.Select[str, int, str]:
-        json, id, number = as_json(self._objects), self._objects.c.id, sa.func.row_number().over()
-        rows = sa.select(json.label("json"), sa.cast(id, sa.Text).label("id"), number.label("n")).subquery("numbered")
-        size = bind(PAGE_SIZE, sa.Integer())
-        return sa.select(joined(rows.c.json, rows.c.n <= size), sa.func.count(), joined(rows.c.id, rows.c.n == size))
+    def _page(self) -> sa.Select[str, int]:
+        return sa.select(joined(as_json(self._objects), SEPARATOR), sa.func.count())
 
     def message(self, shape: Executable) -> Executable | Message:
         """Return one of the shapes as the driver takes it, where the statement was declared."""
@@ -224,11 +221,6 @@ class Prepared:
         faults = [f"has no parameter {', '.join(unknown)}"] * bool(unknown)
         faults += [f"needs {', '.join(missing)}"] * bool(missing)
         return f"{self.name} {' and '.join(faults)}: its parameters are {', '.join(sorted(self.takes)) or 'none'}"
-
-
-def page_size(size: int) -> dict[str, int]:
-    """Return the parameter that `Prepared.page_json` has besides those of its statement."""
-    return {KEY + PAGE_SIZE: size}
 
 
 def _is_mine(model: type[Owned]) -> sa.ColumnElement[bool]:

@@ -1,10 +1,12 @@
 """Pages of the list: newest first, every row once, whatever is written meanwhile."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
+import psycopg2
 import pytest
 import todoservice_todos
 from api import TODOS, create, problem
@@ -17,6 +19,7 @@ from todo_factories import TodoFactory
 from todoservice_todos import Todo
 
 from todoservice import CurrentPage, CurrentScope, Id, Queries, Settings, create_app, param, uuid7
+from todoservice.shapes import SEPARATOR
 from todoservice.testing.factories import UserFactory
 
 
@@ -59,6 +62,25 @@ def test_every_row_is_on_one_page(session: Session, mine: TestClient, user: UUID
     seen = list(pages(mine, limit=limit))
     assert [id_ for page in seen for id_ in ids(page)] == stored
     assert [page["count"] for page in seen] == [limit] * (7 // limit) + [7 % limit] * bool(7 % limit)
+
+
+def test_a_row_may_hold_what_stands_between_rows(mine: TestClient) -> None:
+    """The control character that PostgreSQL puts there, and what looks like the next row, with wide letters."""
+    titles = ["a\x1eb", '\x1e{"id":"', '"},{"id":"\U0001f95b"}', "\\\x1e\\", ",\x1e,"]
+    made = [create(mine, title) for title in titles][::-1]
+    for limit in range(1, len(made) + 1):
+        assert [item for page in pages(mine, limit=limit) for item in page["items"]] == made
+
+
+def test_no_json_holds_what_stands_between_rows(server_url: str) -> None:
+    """Nor can a column of the type `json`, which keeps white space as it was written."""
+    with closing(psycopg2.connect(server_url)) as connection, connection.cursor() as cursor:
+        for text in (f'["a{SEPARATOR}"]', f"[1,{SEPARATOR} 2]", SEPARATOR):
+            with pytest.raises(psycopg2.errors.InvalidTextRepresentation, match="invalid input syntax for type json"):
+                cursor.execute("SELECT CAST(%s AS json)", [text])
+            connection.rollback()
+        cursor.execute("SELECT CAST(row_to_json(item) AS text) FROM (SELECT chr(30) AS text) AS item")
+        assert cursor.fetchone() == ('{"text":"\\u001e"}',)
 
 
 def test_rows_written_meanwhile_do_not_move_a_page(session: Session, mine: TestClient, user: UUID) -> None:

@@ -248,11 +248,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         sa.text(f"SELECT id FROM {T} WHERE user_id = :p_me"),
         "takes its user from :p_me: write :me there",
     ),
-    "a name of pages": (
-        sa.text("SELECT :page_size"),
-        "holds :page_size, a name that is reserved for the host: give the parameter another",
+    "a name of flags": (
+        sa.text("SELECT :title__given"),
+        "holds :title__given, a name that is reserved for the host: give the parameter another",
     ),
-    "a name of flags": (sa.text("SELECT :title__given"), "holds :title__given, a name that is reserved"),
     "a cast with colons": (
         sa.text(f"SELECT id FROM {T} WHERE user_id = :me::uuid"),
         "write CAST(:name AS type) in text(), not :name::type",

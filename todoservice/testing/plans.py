@@ -15,7 +15,7 @@ from todoservice.models import SCHEMA, Owned, User, uuid7
 from todoservice.plugins import Plugin
 from todoservice.plugins.host import Host
 from todoservice.settings import Settings
-from todoservice.statements import Prepared, page_size
+from todoservice.statements import Prepared
 from todoservice.testing import databases
 
 _EXPLAIN: Final = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
@@ -126,7 +126,6 @@ class Plans:
         self.owner.execute(sa.insert(User), [{"id": id} for id in ids])
 
     def _plan(self, name: str, statement: sa.Executable, values: Mapping[str, Any]) -> Plan:
-        values = {**values, **page_size(10)}
         # The first one reads the catalogues too.
         return [self._explained(name, statement, values) for _ in range(2)][1]
 
