@@ -44,9 +44,14 @@ class RequestContext:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                fields = [field for field in message.get("headers", ()) if field[0].lower() != _ID_FIELD]
+                fields, may_be_kept = [], True
+                for field in message.get("headers", ()):
+                    name = field[0].lower()
+                    may_be_kept = may_be_kept and name != _NO_STORE[0]
+                    if name != _ID_FIELD:
+                        fields.append(field)
                 fields.append((_ID_FIELD, request_id.encode()))
-                if _NO_STORE[0] not in [name.lower() for name, _ in fields]:
+                if may_be_kept:
                     fields.append(_NO_STORE)
                 message["headers"] = fields
             await send(message)

@@ -103,7 +103,7 @@ class Connection(Watched):
 
     def cursor(  # type: ignore[override]
         self, name: str | bytes | None = None, cursor_factory: Any = None, **options: Any
-    ) -> psycopg2.extensions.cursor:
+    ) -> "Cursor":
         """Return a `Cursor`. Raises psycopg2.NotSupportedError for any other kind, and for a server-side one."""
         if name is not None or options:
             msg = "a server-side cursor cannot be confined to a user: select pages, by a key and a limit, instead"
@@ -111,7 +111,8 @@ class Connection(Watched):
         if cursor_factory is not None and not (isinstance(cursor_factory, type) and issubclass(cursor_factory, Cursor)):
             msg = "another class of cursor would pass the audit by: leave cursor_factory out"
             raise psycopg2.NotSupportedError(msg)
-        return super().cursor(cursor_factory=cursor_factory or Cursor)
+        made: Cursor = super().cursor(cursor_factory=cursor_factory or Cursor)
+        return made
 
     def heading(self) -> str:
         """Return what travels before the next statement. Raises InFailedSqlTransaction where there can be none."""

@@ -2,7 +2,7 @@
 # ruff: noqa: SLF001 - how SQLAlchemy handles an error of the driver has no public name
 
 from collections.abc import Mapping
-from typing import Any, NoReturn, Self, cast
+from typing import Any, NoReturn, Self
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable
 from sqlalchemy.engine.interfaces import Dialect
@@ -34,7 +34,7 @@ class Lease:
         self._engine = engine
         self._pooled = pooled
         self._sqlalchemy: Connection | None = None
-        self.driver = cast("ScopedConnection", pooled.dbapi_connection)
+        self.driver: ScopedConnection = pooled.dbapi_connection  # type: ignore[assignment]  # the dialect makes no other
         """The driver's connection."""
         self.driver.guard, self.driver.prefix = guard, prefix
 
@@ -78,7 +78,7 @@ class Lease:
         """Give a text to the driver as it is. Raises DBAPIError, and what the connection's guard raises."""
         cursor = None
         try:
-            cursor = cast("Cursor", self.driver.cursor())
+            cursor = self.driver.cursor()
             await cursor.ask(text, values)
         except BaseException as error:  # noqa: BLE001 - a connection whose wait was cancelled is given up, too
             failed = text if isinstance(error, self.dialect.loaded_dbapi.Error) else None

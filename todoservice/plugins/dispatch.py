@@ -42,13 +42,6 @@ class _Feature:
     mounted: BaseRoute
     routes: tuple[_Route, ...]
 
-    def answerer(self, scope: Scope, found: Collection[_Route], asked: _Route) -> tuple[ASGIApp, Scope]:
-        """Return who answers, and what the ASGI scope is to say then."""
-        if _TRACED in scope or not all(route.is_plain for route in found):
-            return self.mounted.handle, self.told
-        _, told = asked.matches(scope)
-        return asked.app, {**told, **self.told, "route": asked.original}
-
 
 class ByName(BaseRoute):
     """Lead a request to the route of the feature that its path names, however many features there are.
@@ -79,13 +72,21 @@ class ByName(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request that matched."""
         feature, found = scope.pop(_WAY)
-        answer = feature.mounted.handle
-        asked = next((route for route in found if scope["method"] in route.methods), None)
+        asked, is_plain = None, _TRACED not in scope
+        for route in found:
+            is_plain = is_plain and route.is_plain
+            if asked is None and scope["method"] in route.methods:
+                asked = route
+        scope.update(feature.told)
         if asked is not None:
             self._read(scope)
-            answer, told = feature.answerer(scope, found, asked)
-            scope.update(told)
-        await answer(scope, receive, send)
+        if asked is None or not is_plain:
+            await feature.mounted.handle(scope, receive, send)
+            return
+        _, told = asked.matches(scope)
+        scope.update(told)
+        scope["route"] = asked.original
+        await asked.app(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Raise NoMatchFound: the routes themselves know their paths."""
