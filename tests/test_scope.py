@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from http import HTTPStatus
@@ -218,6 +219,52 @@ def test_another_task_of_the_scope_is_in_no_transaction(play: Play) -> None:
 
         await asyncio.wait_for(asyncio.gather(undone(), kept(), return_exceptions=True), 20)
         assert {row.title for row in await mine.all(sa.select(Todo))} == {"first", "kept"}
+
+    play(scenario)
+
+
+def test_a_task_that_outlives_its_transaction_is_refused(play: Play) -> None:
+    """The connection may be another's by then, who loses nothing of his."""
+
+    async def scenario(mine: Scope, theirs: Scope) -> None:
+        async with mine.transaction():
+            await mine.execute(TodoQueries.create_todo, title="mine")
+            late = [
+                asyncio.create_task(mine.one_json(TodoQueries.create_todo, title="late")),
+                asyncio.create_task(mine.all(sa.select(Todo))),
+            ]
+        async with theirs.transaction():
+            await theirs.execute(TodoQueries.create_todo, title="theirs")
+            for task in late:
+                with pytest.raises(RuntimeError, match=r"the transaction is over: .* is to use another scope"):
+                    await task
+        assert [row.title for row in await mine.all(sa.select(Todo))] == ["mine"]
+        assert [row.title for row in await theirs.all(sa.select(Todo))] == ["theirs"]
+
+    play(scenario)
+
+
+def test_a_task_under_way_as_its_transaction_ends(play: Play) -> None:
+    """Is waited for before what was done is kept, and gives its connection up where it is undone."""
+
+    async def scenario(mine: Scope, theirs: Scope) -> None:
+        async with mine.transaction():
+            await mine.execute(TodoQueries.create_todo, title="mine")
+            late = asyncio.create_task(mine.all(sa.select(sa.func.pg_sleep(0.2))))
+            await asyncio.sleep(0.1)
+        assert len(await late) == 1
+        with suppress(ZeroDivisionError):
+            async with mine.transaction():
+                await mine.execute(TodoQueries.create_todo, title="undone")
+                late = asyncio.create_task(mine.all(sa.select(sa.func.pg_sleep(30))))
+                await asyncio.sleep(0.1)
+                raise ZeroDivisionError
+        async with theirs.transaction():
+            await theirs.execute(TodoQueries.create_todo, title="theirs")
+            with pytest.raises(ServiceUnavailable):
+                await late
+        assert [row.title for row in await mine.all(sa.select(Todo))] == ["mine"]
+        assert [row.title for row in await theirs.all(sa.select(Todo))] == ["theirs"]
 
     play(scenario)
 

@@ -13,7 +13,7 @@ from contextlib import (
 from functools import partial
 from types import ModuleType
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
@@ -72,11 +72,11 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     app.include_router(health.router)
     if settings.plugins_endpoint:
         app.include_router(listing.endpoint(host))
-    by_name = ByName(identity.read)
+    by_name = ByName(identity.provider.read)
     for feature in host.features:
         _mount(app, feature, identity, by_name)
     app.router.routes.insert(0, by_name)
-    openapi.install(app, identity.provider.parameter, [routes.base(plugin) for plugin in host.plugins])
+    openapi.install(app)
     return app
 
 
@@ -119,11 +119,17 @@ def _mount(app: FastAPI, feature: Feature, identity: Identity, by_name: ByName) 
         *identity.provider.problems, problems.UnknownUser, problems.BodyTooLarge,
         problems.InvalidRequest, problems.ServerError, problems.ServiceUnavailable,
     )  # fmt: skip
+    prefix, name = routes.base(feature.plugin), feature.plugin.name
     app.include_router(
-        feature.router, prefix=routes.base(feature.plugin), tags=[feature.plugin.name],
-        dependencies=identity.dependencies, responses=answers,
+        feature.router, prefix=prefix, tags=[name], dependencies=[identity.dependency], responses=answers
     )  # fmt: skip
-    by_name.add(feature.plugin, app.router.routes[-1])
+    mounted = app.router.routes[-1]
+    if identity.provider.read is None:
+        by_name.add(feature.plugin, mounted, mounted)
+        return
+    known = APIRouter(dependency_overrides_provider=app)
+    known.include_router(feature.router, prefix=prefix)
+    by_name.add(feature.plugin, mounted, known.routes[-1])
 
 
 def _lifespan(

@@ -1,13 +1,12 @@
 """Who is asking."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
 from starlette.types import Message, Scope
 
@@ -26,18 +25,16 @@ class Provider:
 
     name: str
     """`header`, or the plugin and where it came from."""
-    dependency: Callable[..., Any] | None
+    dependency: Callable[..., Any]
     """A FastAPI dependency that returns the id of the user who is asking, or raises a Problem."""
     problems: tuple[type[Problem], ...] = (Unauthenticated,)
     """What it answers with: the first where the request lacks what the dependency asks for."""
     read: Callable[[Scope], UUID] | None = None
-    """In place of a dependency: what reads the id from a request's head, before FastAPI does anything with it."""
-    parameter: Mapping[str, Any] = field(default_factory=dict)
-    """What `read` reads, as a parameter of OpenAPI's. FastAPI knows what a dependency reads."""
+    """What says the same from a request's head alone, where there is such a thing: FastAPI's way there is long."""
 
 
-def _read_header(scope: Scope) -> UUID:
-    """Take the header's word for it."""
+def read_header(scope: Scope) -> UUID:
+    """Take the header's word for it. Raises MissingUserContext or InvalidUserContext."""
     given = [value for name, value in scope["headers"] if name == _FIELD]
     if not given:
         raise MissingUserContext
@@ -48,23 +45,26 @@ def _read_header(scope: Scope) -> UUID:
     return UUID(text)
 
 
-BY_HEADER: Final = Provider(
-    "header",
-    None,
-    (MissingUserContext, InvalidUserContext),
-    _read_header,
-    {
-        "name": HEADER,
-        "in": "header",
-        "required": True,
-        "description": "Who is asking: the id of a user. Taken on trust until an authentication plugin is installed.",
-        "schema": {"type": "string", "format": "uuid", "examples": ["9f0c3ab2-1f5e-4c7e-9d2f-6a1b7c1de001"]},
-    },
-)
+async def _header_user(
+    request: Request,
+    _: Annotated[
+        str,
+        Header(
+            alias=HEADER,
+            description="Who is asking: the id of a user. Taken on trust until an authentication plugin is installed.",
+            json_schema_extra={"format": "uuid"},
+            examples=["9f0c3ab2-1f5e-4c7e-9d2f-6a1b7c1de001"],
+        ),
+    ],
+) -> UUID:
+    return read_header(request.scope)
+
+
+BY_HEADER: Final = Provider("header", _header_user, (MissingUserContext, InvalidUserContext), read_header)
 
 
 class Identity:
-    """The provider of one app, asked before every handler of a feature."""
+    """The provider of one app, and the dependency that asks it before every handler of a feature."""
 
     def __init__(self, provider: Provider, admit: Callable[[UUID], Awaitable[None]] | None = None) -> None:
         """Ask `provider`, and then `admit`, which raises a Problem for a user who may not come in.
@@ -83,14 +83,8 @@ class Identity:
         async def only_identify(_: Annotated[None, Depends(identify)]) -> Response:
             return Response()
 
-        self.dependencies: Sequence[Dependency] = () if provider.read else (Depends(identify),)
-        """What a feature's routes depend on, so that the provider is asked."""
+        self.dependency = Depends(identify)
         self._ask = APIRoute("/", only_identify).app
-
-    def read(self, scope: Scope) -> None:
-        """Let a provider that only reads a request's head say who is asking. Raises its Problem."""
-        if self.provider.read is not None:
-            scope[USER_ID] = self.provider.read(scope)
 
     async def check(self, request: Request) -> None:
         """Raise the Problem of a request whose user is not known.
@@ -103,8 +97,6 @@ class Identity:
             await self._admit(user_id)
 
     async def _identify(self, request: Request) -> UUID:
-        if self.provider.read is not None:
-            return self.provider.read(request.scope)
         # Without the app's handlers, which called this: what the provider raises is to come back here.
         scope = {name: value for name, value in request.scope.items() if name != "starlette.exception_handlers"}
         try:

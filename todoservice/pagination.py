@@ -1,5 +1,6 @@
 """Pages of a list, newest first, by keyset: a cursor says after which row to go on."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ LIMIT: Final = 1000
 """The most rows of a page, and how many there are where the client asks for no number."""
 
 _SEPARATOR: Final = SEPARATOR.encode()
+_ID: Final = re.compile(rb'"id":"?([^",}]*)')
 _START: Final = UUID(int=2**128 - 1)
 Item = TypeVar("Item")
 
@@ -118,10 +120,9 @@ def cut(objects: bytes, count: int, limit: int) -> tuple[bytes, str | None]:
     """
     last = None
     if count > limit:
-        objects = objects[: objects.rindex(_SEPARATOR)]
-        id_at = objects.rfind(_SEPARATOR) + 1 + len('{"id":"')
-        last = objects[id_at : id_at + len(str(_START))].decode()
-    return objects.replace(_SEPARATOR, b","), last
+        objects = objects.rsplit(_SEPARATOR, count - limit)[0]
+        [last] = _ID.findall(objects, objects.rfind(_SEPARATOR) + 1)[:1]
+    return objects.replace(_SEPARATOR, b","), None if last is None else last.decode()
 
 
 def _read(name: str, text: str) -> UUID:

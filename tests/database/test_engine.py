@@ -295,6 +295,27 @@ def test_cut_connections(run: Run, edge: Edge) -> None:
     run(main())
 
 
+def test_a_ping_that_is_given_up(run: Run, edge: Edge) -> None:
+    """Takes its connection with it, and no other one."""
+
+    async def main() -> None:
+        async with engine(edge.url(), pool_size=2) as pool:
+            processes = await fill(pool, 2)
+            pool.pool.ping_after = 0  # type: ignore[attr-defined]
+            edge.stalled = True
+            given_up = asyncio.create_task(backend(pool))
+            await asyncio.sleep(0.1)
+            given_up.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await given_up
+            edge.stalled = False
+            pool.pool.ping_after = 60  # type: ignore[attr-defined]
+            assert len(processes & await fill(pool, 2)) == 1
+            assert pool.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+    run(main())
+
+
 def test_ping_after_idling(run: Run, edge: Edge) -> None:
     """A connection is asked whether it lives only after it was idle for long."""
 

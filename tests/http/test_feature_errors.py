@@ -171,7 +171,7 @@ def test_who_is_asking_may_be_refused_as_the_framework_does(body: bytes) -> None
     app = FastAPI()
     install(app, identity)
     app.add_middleware(BodyLimit, limit=2**20)
-    app.add_api_route("/notes", _length, methods=["POST"], dependencies=identity.dependencies)
+    app.add_api_route("/notes", _length, methods=["POST"], dependencies=[identity.dependency])
     with TestClient(app) as client:
         response = client.post("/notes", content=body, headers=JSON)
     assert (response.status_code, response.json()["error_code"]) == (401, "UNAUTHENTICATED")
@@ -196,7 +196,7 @@ def test_an_identity_may_clean_up_after_itself(body: bytes, status: int) -> None
     app = FastAPI()
     install(app, identity)
     app.add_middleware(BodyLimit, limit=100)
-    app.add_api_route("/notes", _length, methods=["POST"], dependencies=identity.dependencies)
+    app.add_api_route("/notes", _length, methods=["POST"], dependencies=[identity.dependency])
     with TestClient(app) as client:
         assert client.post("/notes", content=body, headers=JSON).status_code == status
     assert steps == ["asked", "resumed"] * (len(steps) // 2) != []

@@ -1,6 +1,7 @@
 """Which routes a request is led to: those of the feature that its path names."""
 
 import asyncio
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from fastapi import Request as Asking
 from plugin_modules import module
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todoservice import Id, Plugin, Settings, create_app, uuid7
 
@@ -82,3 +83,46 @@ def test_what_a_feature_has_no_route_for(settings: Settings, user: UUID) -> None
         assert client.get("/api/v1/notes").status_code == 400
         assert client.get("/api/v1/notes", headers={"X-User-ID": str(user)}).json() == "guarded"
         assert client.get("/api/v1/notes/late").json() == "of the one who embeds it"
+
+
+def test_nobody_gets_to_a_handler_by_another_way(settings: Settings, user: UUID, tmp_path: Path) -> None:
+    """Than by the feature's name: a line break after it, files, a route that is added late, a method that is."""
+    (tmp_path / "index.html").write_text("a file")
+    router = APIRouter()
+    router.get("")(lambda: "a list")
+    router.frontend("/web", directory=str(tmp_path))
+    app = create_app(settings, plugins=[Plugin("notes", module("notes", todoservice_router=lambda: router))])
+    router.get("/late")(lambda: "a late one")
+    router.put("")(lambda: "a late method")
+    ways = {
+        ("GET", "%0A"): "a list", ("GET", "/web/index.html"): "a file",
+        ("GET", "/late"): "a late one", ("PUT", ""): "a late method",
+    }  # fmt: skip
+    with TestClient(app) as client:
+        for (method, way), answer in ways.items():
+            assert client.request(method, f"/api/v1/notes{way}").json()["error_code"] == "MISSING_USER_CONTEXT"
+            known = client.request(method, f"/api/v1/notes{way}", headers={"X-User-ID": str(user)})
+            assert (known.status_code, answer in known.text) == (200, True)
+
+
+def test_a_request_that_is_refused_is_known_by_its_route(settings: Settings) -> None:
+    """To the plugins' middleware, which counts it there."""
+    seen: list[Any] = []
+
+    def noting(app: ASGIApp) -> ASGIApp:
+        async def note(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, send)
+            if scope["type"] == "http":
+                seen.append((scope["todoservice.feature"], scope["route"].path, scope["path_params"]))
+
+        return note
+
+    router = APIRouter()
+
+    @router.get("/{id}")
+    async def retrieve(id: str) -> None: ...
+
+    plugin = module("notes", todoservice_router=lambda: router, todoservice_middleware=lambda: noting)
+    with TestClient(create_app(settings, plugins=[Plugin("notes", plugin)])) as client:
+        assert client.get("/api/v1/notes/1").status_code == 400
+    assert seen == [("notes (module notes)", "/{id}", {"id": "1"})]

@@ -96,12 +96,12 @@ class Database:
                     await self._at_rest.wait()
         except TimeoutError:
             await self._cut_off(set(self._at_work))
-        self._limit.close()
         self._loop = None
         if self._verification is not None:
             self._verification.cancel()
             await asyncio.wait([self._verification], timeout=1)
         await self.engine.dispose()
+        self._limit.close()
 
     async def _cut_off(self, tasks: Set[asyncio.Task[Any]]) -> None:
         if not tasks:  # the last one came to its end together with the time limit
@@ -257,12 +257,14 @@ class Database:
         """
         with self._working():
             lease = Lease(self._engine, await self._begin(attempts), guard)
+            transaction = Transaction(self, lease)
             try:
                 lease.driver.open_transaction(self._before + prefix)
-                yield Transaction(self, lease)
-                await self._commit(lease)
+                yield transaction
+                async with transaction.ending():
+                    await self._commit(lease)
             finally:
-                lease.driver.guard = closed
+                transaction.is_over, lease.driver.guard = True, closed
                 await asyncio.shield(self._end(lease))
 
     async def _end(self, lease: Lease) -> None:
@@ -321,12 +323,27 @@ class Transaction:
         self._database = database
         self._lease = lease
         self._turn = asyncio.Lock()
+        self.is_over = False
+        """Whether its block has ended."""
 
     async def run(self, work: Callable[[Lease], Awaitable[Result]]) -> Result:
-        """Do `work` in the transaction, one after the other. Raises the Problem that stands for what went wrong."""
+        """Do `work` in the transaction, one after the other. Raises the Problem that stands for what went wrong.
+
+        Raises RuntimeError where its block has ended, as a task may that was begun in it.
+        """
         async with self._turn:
+            if self.is_over:
+                msg = "the transaction is over: what goes on after its block, as a task does, is to use another scope"
+                raise RuntimeError(msg)
             with self._database._told():  # noqa: SLF001 - a part of it
                 return await self._database._limit.within(work(self._lease))  # noqa: SLF001
+
+    @asynccontextmanager
+    async def ending(self) -> AsyncIterator[None]:
+        """Let the work that is under way come to its end, and no other begin."""
+        self.is_over = True
+        async with self._turn:
+            yield
 
 
 def _close_door(connection: ScopedConnection, _record: object) -> None:

@@ -42,8 +42,8 @@ Guard = Callable[[Any, Any], None]
 class Connection(Watched):
     """A connection that sends `prefix` before each statement, in the same message.
 
-    The engine keeps it in autocommit. Without a transaction PostgreSQL runs such a message as one, so that what
-    `prefix` sets lasts for the statement.
+    It is in autocommit, as all asynchronous ones are. Without a transaction PostgreSQL runs such a message as one, so
+    that what `prefix` sets lasts for the statement.
     """
 
     guard: Guard | None = None
@@ -69,7 +69,7 @@ class Connection(Watched):
         self._transaction = "opening"
 
     def commit(self) -> None:
-        """End the transaction, if one is open, and keep what it did: a round trip.
+        """End the transaction, if one is open, and keep what it did: a round trip, in SQLAlchemy's greenlet.
 
         Raises psycopg2.errors.InFailedSqlTransaction, having rolled back, where one of its statements failed. Where
         this raises a disconnection, nobody knows whether the transaction was kept.
@@ -82,7 +82,7 @@ class Connection(Watched):
             await_(self._command("COMMIT"))
 
     def rollback(self) -> None:
-        """End the transaction, if one is open, and undo it: a round trip. Sends nothing where none is."""
+        """End the transaction, if one is open, and undo it, in SQLAlchemy's greenlet. Sends nothing where none is."""
         self._transaction, self.prefix = "", ""
         if self.get_transaction_status() != TRANSACTION_STATUS_IDLE:
             await_(self._command("ROLLBACK"))

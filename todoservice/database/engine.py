@@ -153,6 +153,9 @@ class Pool(AsyncAdaptedQueuePool):
             record.invalidate(error)
             # Lost without a word, as those are that were idle as long.
             self._invalidate_time = time.time()
+        except asyncio.CancelledError:
+            record.invalidate()  # its answer is still to come
+            raise
 
 
 def is_busy(engine: AsyncEngine) -> bool:

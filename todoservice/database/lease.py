@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import Connection, CursorResult, Engine, Executable
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.pool import PoolProxiedConnection
@@ -34,6 +35,7 @@ class Lease:
         self._engine = engine
         self._pooled = pooled
         self._sqlalchemy: Connection | None = None
+        self._is_over = False
         self.driver: ScopedConnection = pooled.dbapi_connection  # type: ignore[assignment]  # the dialect makes no other
         """The driver's connection."""
         self.driver.guard, self.driver.prefix = guard, prefix
@@ -47,8 +49,11 @@ class Lease:
         self.give_back()
 
     def give_back(self) -> None:
-        """Give the connection back to the pool: it is in no transaction, and not used again."""
+        """Give the connection back to the pool: one that is in a transaction, or has no answer yet, is closed."""
         self.driver.guard, self.driver.prefix = closed, ""
+        self._is_over = True
+        if self.driver.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            self.invalidate()
         (self._pooled if self._sqlalchemy is None else self._sqlalchemy).close()
 
     @property
@@ -76,6 +81,9 @@ class Lease:
 
     async def ask(self, text: str, values: Mapping[str, Any]) -> Cursor:
         """Give a text to the driver as it is. Raises DBAPIError, and what the connection's guard raises."""
+        if self._is_over:
+            msg = "the connection was given back to the pool"
+            raise RuntimeError(msg)
         cursor = None
         try:
             cursor = self.driver.cursor()
@@ -86,9 +94,11 @@ class Lease:
         return cursor
 
     def fail(self, error: BaseException, text: str | None, values: Any = None, cursor: Any = None) -> NoReturn:
-        """Raise a statement's error as SQLAlchemy does, which gives a lost connection up. Where it is handled."""
+        """Raise an error that is being handled as SQLAlchemy does, which gives a lost connection up."""
+        if self._is_over:
+            raise error  # the connection is nobody's any more, or another's
         if not self.connection.in_transaction():
-            self.connection.begin()
+            self.connection.begin()  # or SQLAlchemy would roll back at once, which has to be waited for
         self.connection._handle_dbapi_exception(error, text, values, cursor, None)
 
     async def commit(self) -> None:

@@ -88,31 +88,29 @@ class Watched(psycopg2.extensions.connection):
         loop = asyncio.get_running_loop()
         try:
             while (state := self.poll()) != POLL_OK:
+                self._answer = loop.create_future()
                 if state == POLL_READ and not self._is_unconnected():
-                    await self._hear(loop)
+                    self._watch(loop)
+                    await self._answer
                 else:
-                    await _ready(loop, self.fileno(), state)
+                    await _ready(loop, self.fileno(), state, self._answer)
             self.heard_at = time.monotonic()
         except BaseException:
             if self._is_unconnected():
                 self.unwatch()  # libpq has closed the socket of a lost connection by now
             raise
+        finally:
+            self._answer = None
 
     def _is_unconnected(self) -> bool:
         """Say whether libpq has closed the socket, or may still change it, as it goes through the addresses."""
         return self.get_transaction_status() == TRANSACTION_STATUS_UNKNOWN
 
-    async def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wait until the server has sent something."""
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not loop:
             self.unwatch()
             self._loop, self._descriptor = loop, self.fileno()
             loop.add_reader(self._descriptor, self._heard)
-        self._answer = loop.create_future()
-        try:
-            await self._answer
-        finally:
-            self._answer = None
 
     @property
     def is_awaited(self) -> bool:
@@ -136,9 +134,8 @@ class Watched(psycopg2.extensions.connection):
             self.unwatch()
 
 
-async def _ready(loop: asyncio.AbstractEventLoop, descriptor: int, state: int) -> None:
+async def _ready(loop: asyncio.AbstractEventLoop, descriptor: int, state: int, ready: asyncio.Future[None]) -> None:
     """Wait until a socket can be read from, or written to."""
-    ready: asyncio.Future[None] = loop.create_future()
     if state == POLL_READ:
         add, remove = loop.add_reader, loop.remove_reader
     else:

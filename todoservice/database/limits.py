@@ -47,3 +47,4 @@ class TimeLimit:
         """Stop the clock."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from fastapi.params import Form
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
@@ -12,6 +13,7 @@ from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from todoservice.identity import USER_ID
 from todoservice.plugins.plugin import Plugin
 from todoservice.plugins.routes import API
 
@@ -30,7 +32,7 @@ class _Route:
     methods: Collection[str]
     matches: Callable[[Scope], tuple[Match, Scope]]
     app: ASGIApp
-    """What answers, with the dependencies that the host and the router have added."""
+    """What answers."""
     original: BaseRoute
     is_plain: bool
     """Whether nothing happens between FastAPI's choice of it and its answer that is not FastAPI's usual."""
@@ -50,14 +52,21 @@ class ByName(BaseRoute):
     own twice. Whatever is not a plain request of a plain route is still FastAPI's to lead.
     """
 
-    def __init__(self, read: Callable[[Scope], None]) -> None:
-        """Begin with no feature. `read` is called before a route answers, and raises to refuse the request."""
+    def __init__(self, read: Callable[[Scope], UUID] | None) -> None:
+        """Begin with no feature.
+
+        `read` says who is asking, from a request's head, or raises to refuse it. None: the routes' dependencies do.
+        """
         self._read = read
         self._features: dict[str, _Feature] = {}
 
-    def add(self, plugin: Plugin, mounted: BaseRoute) -> None:
-        """Lead to `mounted` what is asked of the plugin."""
-        self._features[plugin.name] = _Feature({FEATURE: str(plugin)}, mounted, tuple(_routes(mounted)))
+    def add(self, plugin: Plugin, mounted: BaseRoute, known: BaseRoute) -> None:
+        """Lead to `known` what is asked of the plugin, once it is known who asks, and to `mounted` what is not plain.
+
+        Both have the same routes: those of `mounted` ask who is asking themselves, as those of `known` do without
+        `read`.
+        """
+        self._features[plugin.name] = _Feature({FEATURE: str(plugin)}, mounted, tuple(_routes(known)))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Say whether one of the plugins has a route for its path. What has none is FastAPI's to answer."""
@@ -78,14 +87,14 @@ class ByName(BaseRoute):
             if asked is None and scope["method"] in route.methods:
                 asked = route
         scope.update(feature.told)
-        if asked is not None:
-            self._read(scope)
         if asked is None or not is_plain:
             await feature.mounted.handle(scope, receive, send)
             return
         _, told = asked.matches(scope)
         scope.update(told)
         scope["route"] = asked.original
+        if self._read is not None:
+            scope[USER_ID] = self._read(scope)
         await asked.app(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
@@ -93,8 +102,8 @@ class ByName(BaseRoute):
         raise NoMatchFound(name, path_params)
 
 
-def _routes(mounted: BaseRoute) -> Iterator[_Route]:
-    for route in iter_route_contexts([mounted]):
+def _routes(router: BaseRoute) -> Iterator[_Route]:
+    for route in iter_route_contexts([router]):
         yield _Route(
             route.path_regex, route.methods or (), route.matches, route.app, route.original_route, _is_plain(route)
         )
