@@ -42,6 +42,7 @@ def test_it_begins_again(run: Run) -> None:
             assert await outcome(limit, 60) == "over"
             assert await outcome(limit, 0) == "done"
             await asyncio.sleep(0.1)
+            assert await outcome(limit, 0) == "done"
             limit.close()
 
     run(main())

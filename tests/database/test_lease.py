@@ -1,0 +1,72 @@
+"""A connection out of the pool, and what is given back."""
+
+import asyncio
+import logging
+
+import pytest
+from asking import Run, backend, engine
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from todoservice.confinement import UnscopedStatement
+from todoservice.database.lease import Lease
+
+
+async def leased(pool: AsyncEngine) -> Lease:
+    """Take a connection out of the pool, for any statement."""
+    return Lease(pool.sync_engine, await greenlet_spawn(pool.sync_engine.raw_connection), lambda *_: None)
+
+
+def test_it_is_given_back_as_it_was(run: Run, url: URL) -> None:
+    """Whoever has it next has it without a prefix, and sends nothing that nobody has looked at."""
+
+    async def main() -> None:
+        async with engine(url, pool_size=1) as pool:
+            process = await backend(pool)
+            with await leased(pool) as lease:
+                lease.driver.prefix = "SELECT 1;"
+                assert (await lease.ask("SELECT %(n)s", {"n": 7})).fetchone() == (7,)
+            assert lease.driver.prefix == ""
+            with pytest.raises(UnscopedStatement, match="outside of a scope"):
+                await backend(pool)
+            lease.driver.guard = None
+            assert await backend(pool) == process
+
+    run(main())
+
+
+def test_one_in_a_transaction_is_not_given_back(run: Run, url: URL, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor one whose answer is still to come: it is closed, and nobody has to be told."""
+
+    async def main() -> None:
+        async with engine(url, pool_size=1) as pool:
+            process = await backend(pool)
+            with await leased(pool) as lease:
+                lease.driver.open_transaction("")
+                await lease.ask("SELECT 1", {})
+            assert lease.driver.closed
+            other = await backend(pool)
+            with await leased(pool) as lease:
+                under_way = asyncio.create_task(lease.ask("SELECT pg_sleep(30)", {}))
+                await asyncio.sleep(0.1)
+            with pytest.raises(Exception, match="server closed the connection"):
+                await under_way
+            assert len({process, other, await backend(pool)}) == 3
+
+    with caplog.at_level(logging.ERROR):
+        run(main())
+    assert caplog.records == []
+
+
+def test_it_is_not_used_again(run: Run, url: URL) -> None:
+    """Once it was given back."""
+
+    async def main() -> None:
+        async with engine(url, pool_size=1) as pool:
+            with await leased(pool) as lease:
+                pass
+            with pytest.raises(RuntimeError, match="the connection was given back to the pool"):
+                await lease.ask("SELECT 1", {})
+
+    run(main())
