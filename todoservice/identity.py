@@ -33,7 +33,7 @@ class Provider:
     """What says the same from a request's head alone, where there is such a thing: FastAPI's way there is long."""
 
 
-def read_header(scope: Scope) -> UUID:
+def _read_header(scope: Scope) -> UUID:
     """Take the header's word for it. Raises MissingUserContext or InvalidUserContext."""
     given = [value for name, value in scope["headers"] if name == _FIELD]
     if not given:
@@ -57,10 +57,10 @@ async def _header_user(
         ),
     ],
 ) -> UUID:
-    return read_header(request.scope)
+    return _read_header(request.scope)
 
 
-BY_HEADER: Final = Provider("header", _header_user, (MissingUserContext, InvalidUserContext), read_header)
+BY_HEADER: Final = Provider("header", _header_user, (MissingUserContext, InvalidUserContext), _read_header)
 
 
 class Identity:

@@ -97,15 +97,17 @@ class Lease:
         """Raise an error that is being handled as SQLAlchemy does, which gives a lost connection up."""
         if self._is_over:
             raise error  # the connection is nobody's any more, or another's
-        if not self.connection.in_transaction():
-            self.connection.begin()  # or SQLAlchemy would roll back at once, which has to be waited for
-        self.connection._handle_dbapi_exception(error, text, values, cursor, None)
+        self._begun()._handle_dbapi_exception(error, text, values, cursor, None)
 
     async def commit(self) -> None:
         """Commit the driver's transaction. Raises DBAPIError."""
+        await greenlet_spawn(self._begun().commit)
+
+    def _begun(self) -> Connection:
+        """Return SQLAlchemy's connection in a transaction: without one it commits nothing, and rolls back at once."""
         if not self.connection.in_transaction():
             self.connection.begin()
-        await greenlet_spawn(self.connection.commit)
+        return self.connection
 
     def invalidate(self) -> None:
         """Have the pool close it in place of taking it back."""
