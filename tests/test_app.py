@@ -203,13 +203,27 @@ def test_closing_the_app_closes_its_connections(fresh_url: str) -> None:
 
 def test_what_the_garbage_collector_is_spared(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is there as an app of the environment starts, for as long as it runs; nothing where settings were given."""
-    before = gc.get_freeze_count()
+    before, (young, *older) = gc.get_freeze_count(), gc.get_threshold()
     with TestClient(create_app(Settings.load({"neon_database_url": database_url}))):
-        assert gc.get_freeze_count() == before
+        assert (gc.get_freeze_count(), gc.get_threshold()) == (before, (young, *older))
     monkeypatch.setenv("NEON_DATABASE_URL", database_url)
     with TestClient(create_app()):
         assert gc.get_freeze_count() > before + 1000
-    assert gc.get_freeze_count() == 0
+        assert gc.get_threshold() == (10_000, *older)
+    assert (gc.get_freeze_count(), gc.get_threshold()) == (0, (young, *older))
+
+
+@pytest.mark.parametrize("own", [0, 50_000])
+def test_a_threshold_of_the_operators_own(database_url: str, monkeypatch: pytest.MonkeyPatch, own: int) -> None:
+    """A collector that was switched off stays so, and one that looks less often than ours would does, too."""
+    monkeypatch.setenv("NEON_DATABASE_URL", database_url)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(own)
+    try:
+        with TestClient(create_app()):
+            assert gc.get_threshold()[0] == own
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def test_the_object_for_fastapi_run_is_the_app(database_url: str) -> None:

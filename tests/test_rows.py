@@ -11,13 +11,12 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from asking import engine
+from asking import opened
 from fastapi import FastAPI
 from playing import Play
 from sqlalchemy import event, make_url
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.exc import StatementError
-from sqlalchemy.util.concurrency import greenlet_spawn
 from sqlmodel import Field, col
 from todoservice_todos.models import Todo
 from todoservice_todos.queries import TodoQueries
@@ -102,7 +101,7 @@ def texts(app: FastAPI) -> list[str]:
     def note(_connection: object, _cursor: object, text: str, *_: object) -> None:
         sent.append(text)
 
-    event.listen(app.state.data.database.engine.sync_engine, "before_cursor_execute", note)
+    event.listen(app.state.data.database.pool.engine.sync_engine, "before_cursor_execute", note)
     return sent
 
 
@@ -389,9 +388,8 @@ def leased(url: str, guard: Guard, work: Callable[[Lease], Awaitable[None]]) -> 
     """Do something with a connection of the service's kind."""
 
     async def main() -> None:
-        async with engine(make_url(url).set(drivername="postgresql+psycopg2")) as pool:
-            pooled = await greenlet_spawn(pool.sync_engine.raw_connection)
-            with Lease(pool.sync_engine, pooled, guard) as lease:
+        async with opened(make_url(url).set(drivername="postgresql+psycopg2")) as pool:
+            with Lease(pool, await pool.take(), guard) as lease:
                 await work(lease)
 
     asyncio.run(main())

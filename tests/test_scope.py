@@ -376,7 +376,7 @@ def test_every_statement_is_audited(play: Play, app: FastAPI) -> None:
             with pytest.raises(UnscopedStatement, match="another value than the scope's user in its parameter me"):
                 await app.state.data.database.run("", way, mine._guard)
         with pytest.raises(UnscopedStatement, match="outside of a scope"):
-            await greenlet_spawn(_count, app.state.data.database.engine.sync_engine)
+            await greenlet_spawn(_count, app.state.data.database.pool.engine.sync_engine)
 
     play(scenario)
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable
 from typing import Final
-from uuid import uuid4
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,7 +67,7 @@ def _values(scope: Scope, field: bytes) -> list[str]:
 def _request_id(given: list[str]) -> str:
     if len(given) == 1 and _VALID_ID.fullmatch(given[0]):
         return given[0]
-    return str(uuid4())
+    return os.urandom(16).hex()
 
 
 class LastResort:

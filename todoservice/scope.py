@@ -74,7 +74,7 @@ class Scope:
         self._data = data
         self._status = status
         self._feature = feature
-        self._user_id = UUID(str(user_id))
+        self._user_id = user_id if type(user_id) is UUID else UUID(str(user_id))
         self._deadline = 0.0
 
     def _guard(self, text: str, parameters: Any) -> None:

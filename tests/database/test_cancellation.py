@@ -5,18 +5,19 @@ from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
-from asking import SET, SLEEP, Run, ask, backend, engine, execute, raw, work
+from asking import SET, SLEEP, Run, ask, backend, execute, opened, raw, work
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import greenlet_spawn
+
+from todoservice.database.pool import Pool
 
 
 def test_cancelled_query(run: Run, url: URL) -> None:
     """A query cancelled underway loses its connection; the pool has another for the next, whose answer is its own."""
 
     async def main() -> None:
-        async with engine(url, pool_size=1) as pool:
+        async with opened(url, pool_size=1) as pool:
             process = await backend(pool)
             query = asyncio.create_task(ask(pool, SLEEP, value=1, seconds=0.3))
             await asyncio.sleep(0.1)
@@ -32,7 +33,7 @@ def test_cancelled_query(run: Run, url: URL) -> None:
 def test_queries_out_of_time(run: Run, url: URL) -> None:
     """Where every other query runs out of time, each of the rest still gets its own answer, and no other's."""
 
-    async def one(pool: AsyncEngine, value: int) -> None:
+    async def one(pool: Pool, value: int) -> None:
         if value % 2:
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.03):
@@ -41,7 +42,7 @@ def test_queries_out_of_time(run: Run, url: URL) -> None:
             assert await ask(pool, SLEEP, value=value, seconds=0.01) == (value,)
 
     async def main() -> None:
-        async with engine(url, pool_size=3, pool_timeout=30) as pool:
+        async with opened(url, pool_size=3, pool_timeout=30) as pool:
             await asyncio.gather(*(one(pool, value) for value in range(30)))
 
     run(main())
@@ -50,7 +51,7 @@ def test_queries_out_of_time(run: Run, url: URL) -> None:
 def test_cancelled_anywhere(run: Run, url: URL) -> None:
     """A task may be cancelled at any of its steps: waiting for the pool, connecting, asking, or giving back."""
 
-    async def transact(pool: AsyncEngine, value: int) -> int:
+    async def transact(pool: Pool, value: int) -> int:
         def do(connection: Connection) -> int:
             raw(connection).open_transaction(SET)
             answer = connection.execute(sa.text(SLEEP), {"value": value, "seconds": 0.002}).scalar_one()
@@ -60,7 +61,7 @@ def test_cancelled_anywhere(run: Run, url: URL) -> None:
         return await work(pool, do)
 
     async def main() -> None:
-        async with engine(url, pool_size=2) as pool:
+        async with opened(url, pool_size=2) as pool:
             for step in range(40):
                 tasks = [asyncio.create_task(transact(pool, step * 10 + n)) for n in range(4)]
                 await asyncio.sleep(step * 0.0005)
@@ -73,7 +74,7 @@ def test_cancelled_anywhere(run: Run, url: URL) -> None:
                     for answer, value in zip(answers, expected, strict=True)
                 )
                 assert answers[3] == expected[3]
-                assert pool.pool.checkedout() == 0  # type: ignore[attr-defined]
+                assert pool.in_use == 0
 
     run(main())
 
@@ -82,12 +83,12 @@ def test_cancelled_connecting(run: Run, silent: URL) -> None:
     """A task cancelled while it connects gives its place in the pool back."""
 
     async def main() -> None:
-        async with engine(silent, pool_size=1) as pool:
+        async with opened(silent, pool_size=1) as pool:
             for _ in range(3):
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.1):
                         await ask(pool, "SELECT 1")
-            assert pool.pool.checkedout() == 0  # type: ignore[attr-defined]
+            assert pool.in_use == 0
 
     run(main())
 
@@ -96,8 +97,8 @@ def test_connection_used_by_two_tasks(run: Run, url: URL) -> None:
     """A statement on a connection that is busy for another task is refused; neither it nor closing stops the loop."""
 
     async def main() -> None:
-        async with engine(url, pool_size=1) as pool:
-            connection = await greenlet_spawn(pool.sync_engine.connect)
+        async with opened(url, pool_size=1) as pool:
+            connection = await greenlet_spawn(pool.engine.sync_engine.connect)
             first = asyncio.create_task(greenlet_spawn(execute, connection, "SELECT 1 FROM pg_sleep(30)"))
             await asyncio.sleep(0.1)
             with pytest.raises(ProgrammingError, match="underway"):

@@ -11,7 +11,7 @@ import psycopg2.extensions
 import psycopg2.extras
 import pytest
 import sqlalchemy as sa
-from asking import SEEN, SET, SLEEP, Run, ask, backend, engine, execute, raw, work
+from asking import SEEN, SET, SLEEP, Run, ask, backend, execute, opened, raw, work
 from edge import Edge
 from psycopg2 import sql
 from sqlalchemy import URL, Connection
@@ -26,7 +26,7 @@ def test_prefix_travels_along(run: Run, edge: Edge) -> None:
             raw(connection).prefix = SET
             return [execute(connection, SEEN), connection.execute(sa.text("SELECT :text"), {"text": "100%"}).scalar()]
 
-        async with engine(edge.url(), pool_size=1) as pool:
+        async with opened(edge.url(), pool_size=1) as pool:
             assert await work(pool, do) == ["ada", "100%"]
             assert (await ask(pool, SEEN))[0] in {None, ""}
         assert edge.statements == [SET + SEEN, SET + "SELECT '100%'", SEEN]
@@ -48,7 +48,7 @@ def test_raw_cursor(run: Run, url: URL, statement: str | bytes | sql.Composable)
                 cursor.execute(statement)
                 return cursor.fetchone()
 
-        async with engine(url) as pool:
+        async with opened(url) as pool:
             assert await work(pool, do) == ("ada",)
 
     run(main())
@@ -68,7 +68,7 @@ def test_executemany(run: Run, edge: Edge) -> None:
                 cursor.execute(SEEN)
                 assert cursor.rowcount == 1
 
-        async with engine(edge.url()) as pool:
+        async with opened(edge.url()) as pool:
             await work(pool, do)
         assert edge.statements[1:] == [SET + update % 3, SET + update % 5, SET + SEEN]
 
@@ -84,7 +84,7 @@ def test_sqlalchemy_executemany(run: Run, url: URL) -> None:
             statement = sa.text("UPDATE pg_temp.numbers SET n = n WHERE n < :n")
             return connection.execute(statement, [{"n": 3}, {"n": 5}]).rowcount
 
-        async with engine(url) as pool:
+        async with opened(url) as pool:
             assert await work(pool, do) == 6
 
     run(main())
@@ -107,7 +107,7 @@ def test_ways_around(url: URL, do: Any, told: str) -> None:
     """What would go past the one door is refused, in words that name another way."""
 
     async def main() -> None:
-        async with engine(url) as pool:
+        async with opened(url) as pool:
             with pytest.raises(psycopg2.NotSupportedError, match=told):
                 await work(pool, lambda connection: do(raw(connection)))
 
@@ -118,7 +118,7 @@ def test_streaming(url: URL) -> None:
     """SQLAlchemy's streamed results, which are server-side cursors, are refused."""
 
     async def main() -> None:
-        async with engine(url) as pool:
+        async with opened(url) as pool:
             with pytest.raises(DBAPIError, match="select pages"):
                 await work(
                     pool,
@@ -132,7 +132,7 @@ def test_isolation_levels(url: URL) -> None:
     """A connection's isolation level is not to be changed."""
 
     async def main() -> None:
-        async with engine(url) as pool:
+        async with opened(url) as pool:
             with pytest.raises(ArgumentError, match="isolation_level"):
                 await work(pool, lambda connection: connection.execution_options(isolation_level="SERIALIZABLE"))
 
@@ -143,7 +143,7 @@ def test_error_of_the_server(run: Run, url: URL) -> None:
     """A statement that fails leaves its connection in the pool, and the next answer is right."""
 
     async def main() -> None:
-        async with engine(url, pool_size=1) as pool:
+        async with opened(url, pool_size=1) as pool:
             process = await backend(pool)
             with pytest.raises(DBAPIError, match="division by zero") as caught:
                 await ask(pool, "SELECT 1 / CAST(:zero AS int) FROM pg_sleep(0.01)", zero=0)
@@ -157,7 +157,7 @@ def test_prefix_is_undone_with_its_statement(run: Run, url: URL) -> None:
     """Where the statement fails, what its prefix did is undone."""
 
     async def main() -> None:
-        async with engine(url, pool_size=1) as pool:
+        async with opened(url, pool_size=1) as pool:
 
             def fail(connection: Connection) -> None:
                 connection.execute(sa.text("CREATE TEMPORARY TABLE numbers (n int)"))
@@ -176,7 +176,7 @@ def test_killed_connection(run: Run, url: URL) -> None:
     """A connection that an administrator ends in mid-query is reported as lost and replaced."""
 
     async def main() -> None:
-        async with engine(url, pool_size=1) as pool, engine(url) as administrator:
+        async with opened(url, pool_size=1) as pool, opened(url) as administrator:
             process = await backend(pool)
             query = asyncio.create_task(ask(pool, SLEEP, value=1, seconds=30))
             await asyncio.sleep(0.1)
@@ -193,7 +193,7 @@ def test_cut_connection(run: Run, edge: Edge) -> None:
     """A connection that the network ends in mid-query is reported as lost and replaced."""
 
     async def main() -> None:
-        async with engine(edge.url(), pool_size=1) as pool:
+        async with opened(edge.url(), pool_size=1) as pool:
             query = asyncio.create_task(ask(pool, SLEEP, value=1, seconds=30))
             await asyncio.sleep(0.1)
             await asyncio.to_thread(edge.cut)
@@ -214,10 +214,10 @@ def test_fatal_error_in_any_language(run: Run, url: URL) -> None:
             raw(connection).open_transaction("")
             execute(connection, "SELECT 1")
             threading.Event().wait(0.2)
-            with mock.patch.object(type(pool.dialect), "_is_disconnect_messages", ()):
+            with mock.patch.object(type(pool.engine.dialect), "_is_disconnect_messages", ()):
                 execute(connection, "SELECT 2")
 
-        async with engine(url, pool_size=1) as pool:
+        async with opened(url, pool_size=1) as pool:
             with pytest.raises(DBAPIError) as caught:
                 await work(pool, do)
             assert caught.value.connection_invalidated

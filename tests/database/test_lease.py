@@ -4,33 +4,31 @@ import asyncio
 import logging
 
 import pytest
-from asking import Run, backend, engine
+from asking import Run, backend, opened
 from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util.concurrency import greenlet_spawn
 
 from todoservice.confinement import UnscopedStatement
 from todoservice.database.lease import Lease
+from todoservice.database.pool import Pool
 
 
-async def leased(pool: AsyncEngine) -> Lease:
+async def leased(pool: Pool) -> Lease:
     """Take a connection out of the pool, for any statement."""
-    return Lease(pool.sync_engine, await greenlet_spawn(pool.sync_engine.raw_connection), lambda *_: None)
+    return Lease(pool, await pool.take(), lambda *_: None)
 
 
 def test_it_is_given_back_as_it_was(run: Run, url: URL) -> None:
     """Whoever has it next has it without a prefix, and sends nothing that nobody has looked at."""
 
     async def main() -> None:
-        async with engine(url, pool_size=1) as pool:
+        async with opened(url, pool_size=1) as pool:
             process = await backend(pool)
             with await leased(pool) as lease:
                 lease.driver.prefix = "SELECT 1;"
                 assert (await lease.ask("SELECT %(n)s", {"n": 7})).fetchone() == (7,)
             assert lease.driver.prefix == ""
             with pytest.raises(UnscopedStatement, match="outside of a scope"):
-                await backend(pool)
-            lease.driver.guard = None
+                await lease.driver.cursor().ask("SELECT 1")
             assert await backend(pool) == process
 
     run(main())
@@ -40,7 +38,7 @@ def test_one_in_a_transaction_is_not_given_back(run: Run, url: URL, caplog: pyte
     """Nor one whose answer is still to come: it is closed, and nobody has to be told."""
 
     async def main() -> None:
-        async with engine(url, pool_size=1) as pool:
+        async with opened(url, pool_size=1) as pool:
             process = await backend(pool)
             with await leased(pool) as lease:
                 lease.driver.open_transaction("")
@@ -63,7 +61,7 @@ def test_it_is_not_used_again(run: Run, url: URL) -> None:
     """Once it was given back."""
 
     async def main() -> None:
-        async with engine(url, pool_size=1) as pool:
+        async with opened(url, pool_size=1) as pool:
             with await leased(pool) as lease:
                 pass
             with pytest.raises(RuntimeError, match="the connection was given back to the pool"):

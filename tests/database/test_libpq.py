@@ -11,7 +11,7 @@ from unittest import mock
 import psycopg2
 import pytest
 import sqlalchemy as sa
-from asking import SLEEP, Run, ask, engine, resolve, ticking
+from asking import SLEEP, Run, ask, opened, resolve, ticking
 from edge import Edge
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
@@ -25,7 +25,7 @@ def test_queries_run_side_by_side(run: Run, url: URL) -> None:
     count = "SELECT CAST(:value AS int), (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fifty') "
 
     async def main() -> None:
-        async with engine(url, pool_size=5, application_name="fifty") as pool:
+        async with opened(url, pool_size=5, application_name="fifty") as pool:
             rows = await asyncio.gather(*(ask(pool, count + "FROM pg_sleep(0.02)", value=n) for n in range(50)))
             assert [row[0] for row in rows] == list(range(50))
             assert max(row[1] for row in rows) == 5
@@ -37,7 +37,7 @@ def test_loop_stays_free(run: Run, url: URL) -> None:
     """While PostgreSQL works, the loop does other things."""
 
     async def main() -> None:
-        async with engine(url) as pool, ticking() as ticks:
+        async with opened(url) as pool, ticking() as ticks:
             await ask(pool, SLEEP, value=1, seconds=0.3)
             assert len(ticks) > 5
 
@@ -49,7 +49,7 @@ def test_large_messages(run: Run, url: URL) -> None:
 
     async def main() -> None:
         text = "x" * 8_000_000
-        async with engine(url) as pool:
+        async with opened(url) as pool:
             assert (await ask(pool, "SELECT CAST(:text AS text)", text=text))[0] == text
 
     run(main())
@@ -60,7 +60,7 @@ def test_loops_in_threads(url: URL) -> None:
     answers: dict[int, list[int]] = {}
 
     async def main(thread: int) -> None:
-        async with engine(url, pool_size=2) as pool:
+        async with opened(url, pool_size=2) as pool:
             values = range(thread * 100, thread * 100 + 10)
             rows = await asyncio.gather(*(ask(pool, SLEEP, value=value, seconds=0.01) for value in values))
             answers[thread] = [row[0] for row in rows]
@@ -108,11 +108,11 @@ def test_first_connection_asks_nothing(run: Run, edge: Edge) -> None:
     """A new engine's first statement is the first that the server sees, and the connection's return sends none."""
 
     async def main() -> None:
-        async with engine(edge.url()) as pool:
+        async with opened(edge.url()) as pool:
             await ask(pool, "SELECT 1")
             await ask(pool, "SELECT 2")
-            assert (pool.dialect.server_version_info or ()) >= (10,)
-            assert pool.dialect.default_schema_name == "public"
+            assert (pool.engine.dialect.server_version_info or ()) >= (10,)
+            assert pool.engine.dialect.default_schema_name == "public"
         assert edge.statements == ["SELECT 1", "SELECT 2"]
 
     run(main())
@@ -122,13 +122,13 @@ def test_silent_server(run: Run, silent: URL) -> None:
     """A port that never answers is given up after the time limit, and blocks nothing meanwhile."""
 
     async def main() -> None:
-        async with engine(silent, connect_timeout=0.3) as pool, ticking() as ticks:
+        async with opened(silent, connect_timeout=0.3) as pool, ticking() as ticks:
             with pytest.raises(OperationalError, match=r'"127.0.0.1" failed: timeout expired after 0.3 s') as caught:
                 await ask(pool, "SELECT 1")
             assert "pass-word" not in str(caught.value)
             assert not caught.value.connection_invalidated
             assert len(ticks) > 5
-            assert pool.pool.checkedout() == 0  # type: ignore[attr-defined]
+            assert pool.in_use == 0
 
     run(main())
 
@@ -138,7 +138,7 @@ def test_silent_server_is_left(run: Run) -> None:
 
     async def main(listener: socket.socket) -> None:
         port = listener.getsockname()[1]
-        async with engine(URL.create("postgresql+psycopg2", host="127.0.0.1", port=port), connect_timeout=0.1) as pool:
+        async with opened(URL.create("postgresql+psycopg2", host="127.0.0.1", port=port), connect_timeout=0.1) as pool:
             with pytest.raises(OperationalError) as caught:
                 await ask(pool, "SELECT 1")
             with listener.accept()[0] as client:
@@ -160,7 +160,7 @@ def test_slow_look_up(run: Run, url: URL) -> None:
     async def main() -> None:
         nowhere = url.set(host="db.test", query={})
         with mock.patch.object(asyncio.get_running_loop(), "getaddrinfo", hang):
-            async with engine(nowhere, connect_timeout=0.3) as pool, ticking() as ticks:
+            async with opened(nowhere, connect_timeout=0.3) as pool, ticking() as ticks:
                 with pytest.raises(OperationalError, match=r'"db.test" failed: .* looking up its address'):
                     await ask(pool, "SELECT 1")
                 assert len(ticks) > 5
@@ -173,7 +173,7 @@ def test_unknown_host(run: Run, url: URL, host: str) -> None:
     """A host that has no address is an OperationalError that names it."""
 
     async def main() -> None:
-        async with engine(url.set(host=host, query={})) as pool:
+        async with opened(url.set(host=host, query={})) as pool:
             with pytest.raises(OperationalError, match=f'could not translate host name "{host}" to address'):
                 await ask(pool, "SELECT 1")
 
@@ -186,7 +186,7 @@ def test_second_address(run: Run, edge: Edge) -> None:
     async def main() -> None:
         found = resolve({"db.test": ["127.0.0.2", "127.0.0.1"]})
         with mock.patch.object(asyncio.get_running_loop(), "getaddrinfo", found):
-            async with engine(edge.url().set(host="db.test")) as pool:
+            async with opened(edge.url().set(host="db.test")) as pool:
                 assert await ask(pool, "SELECT 1") == (1,)
 
     run(main())
@@ -201,7 +201,7 @@ def test_silent_address(run: Run, edge: Edge) -> None:
             socket.create_server(("127.0.0.2", edge.port)),
             mock.patch.object(asyncio.get_running_loop(), "getaddrinfo", found),
         ):
-            async with engine(edge.url().set(host="db.test"), connect_timeout=1) as pool:
+            async with opened(edge.url().set(host="db.test"), connect_timeout=1) as pool:
                 with pytest.raises(OperationalError, match="timeout expired"):
                     await ask(pool, "SELECT 1")
                 assert await ask(pool, "SELECT 1") == (1,)

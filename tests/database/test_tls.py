@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 import trustme
-from asking import Run, backend, engine, resolve
+from asking import Run, backend, opened, resolve
 from edge import Edge
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
@@ -32,7 +32,7 @@ async def ask_over_tls(edge: Edge, authority: trustme.CA, folder: Path) -> None:
     url = edge.url(sslmode="verify-full", sslrootcert=str(folder / "ca.pem")).set(host="db.test")
     found = resolve({"db.test": ["127.0.0.1"]})
     with mock.patch.object(asyncio.get_running_loop(), "getaddrinfo", found):
-        async with engine(url) as pool:
+        async with opened(url) as pool:
             process = await backend(pool)
             for _ in range(20):
                 assert await backend(pool) == process

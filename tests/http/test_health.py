@@ -18,7 +18,7 @@ def statements(served: TestClient) -> Iterator[list[str]]:
     """Return a list of the statements that the app sends from now on."""
     sent: list[str] = []
     assert isinstance(served.app, FastAPI)
-    engine = served.app.state.data.database.engine.sync_engine
+    engine = served.app.state.data.database.pool.engine.sync_engine
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         sent.append(statement)

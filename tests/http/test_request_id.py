@@ -1,5 +1,6 @@
 """The header X-Request-ID: one for every response, the client's own where it is fit for a log."""
 
+import re
 from uuid import UUID
 
 import pytest
@@ -7,6 +8,7 @@ from api import TODOS
 from starlette.testclient import TestClient
 from wire import Header, ask
 
+OWN = re.compile("[0-9a-f]{32}")
 VALID = ["a", "0", "x" * 128, "01a20252-8df9-7b16-ace2-194a03e886b7", "A.b_c~d-9"]
 INVALID = [
     "",
@@ -36,9 +38,10 @@ def ids(client: TestClient, *sent: str) -> list[str]:
 
 
 def test_a_request_without_an_id_is_given_one(client: TestClient) -> None:
-    """A UUID, and another for each request."""
+    """128 random bits, and others for each request."""
     (first,), (second,) = ids(client), ids(client)
-    assert UUID(first) != UUID(second)
+    assert OWN.fullmatch(first)
+    assert first != second
 
 
 @pytest.mark.parametrize("value", VALID, ids=lambda value: value[:20])
@@ -51,13 +54,13 @@ def test_a_valid_id_is_kept(client: TestClient, value: str) -> None:
 def test_an_invalid_id_is_replaced(client: TestClient, value: str) -> None:
     """What could forge a line of the log, or fill it, is not repeated."""
     (given,) = ids(client, value)
-    assert str(UUID(given)) == given
+    assert OWN.fullmatch(given)
 
 
 def test_two_ids_are_none(client: TestClient) -> None:
     """Of two, neither is taken."""
     (given,) = ids(client, "a", "b")
-    assert str(UUID(given)) == given
+    assert OWN.fullmatch(given)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_start_sends_what_is_listed(fresh_url: str, caplog: pytest.LogCaptureF
 
     ask(fresh_url, "CREATE TABLE todoservice.gone_alembic_version (version_num text)")
     app = create_app(Settings.load({"neon_database_url": login_url(fresh_url)}))
-    event.listen(app.state.data.database.engine.sync_engine, "before_cursor_execute", note)
+    event.listen(app.state.data.database.pool.engine.sync_engine, "before_cursor_execute", note)
     with TestClient(app):
         pass
     assert "W101 gone: it is not installed, and its tables are still in the database" in caplog.text

@@ -1,4 +1,4 @@
-"""What the tests of the database ask with: an engine for a block, one statement, and a loop that shows it is free."""
+"""What the tests of the database ask with: a pool for a block, one statement, and a loop that shows it is free."""
 
 import asyncio
 import socket
@@ -8,11 +8,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import uvloop
 from sqlalchemy import URL, Connection, Row, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from todoservice.database import dialect
-from todoservice.database.engine import build_engine
+from todoservice.database.engine import build_pool
+from todoservice.database.lease import Lease
+from todoservice.database.pool import Pool
 
 Result = TypeVar("Result")
 Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
@@ -41,33 +42,29 @@ def runner(loop: str) -> Run:
 
 
 @asynccontextmanager
-async def engine(url: URL, **options: Any) -> AsyncIterator[AsyncEngine]:
-    """Yield an engine, disposed of after the block."""
-    made = build_engine(url, **options)
+async def opened(url: URL, **options: Any) -> AsyncIterator[Pool]:
+    """Yield a pool, closed after the block."""
+    pool = build_pool(url, **options)
     try:
-        yield made
+        yield pool
     finally:
-        await made.dispose()
+        pool.close()
 
 
-async def work(engine: AsyncEngine, do: Callable[[Connection], Result]) -> Result:
+async def work(pool: Pool, do: Callable[[Connection], Result]) -> Result:
     """Do something with a connection of the pool, as a scope does."""
-
-    def run() -> Result:
-        with engine.sync_engine.connect() as connection:
-            return do(connection)
-
-    return await greenlet_spawn(run)
+    with Lease(pool, await pool.take(), lambda *_: None) as lease:
+        return await greenlet_spawn(do, lease.connection)
 
 
-async def ask(engine: AsyncEngine, statement: str, **values: Any) -> Row[*tuple[Any, ...]]:
+async def ask(pool: Pool, statement: str, **values: Any) -> Row[*tuple[Any, ...]]:
     """Return the one row of a statement."""
-    return await work(engine, lambda connection: connection.execute(text(statement), values).one())
+    return await work(pool, lambda connection: connection.execute(text(statement), values).one())
 
 
-async def backend(engine: AsyncEngine) -> int:
+async def backend(pool: Pool) -> int:
     """Return the process id of the server that the pool's next connection reaches."""
-    return int((await ask(engine, "SELECT pg_backend_pid()"))[0])
+    return int((await ask(pool, "SELECT pg_backend_pid()"))[0])
 
 
 def execute(connection: Connection, statement: str) -> Any:

@@ -9,7 +9,6 @@ from types import CodeType, FrameType
 from typing import Any, TypeAlias
 
 import greenlet  # type: ignore[import-untyped]
-from sqlalchemy import Engine, event
 
 App: TypeAlias = Any
 
@@ -103,8 +102,6 @@ class Measured:
     statuses: set[int] = field(default_factory=set)
     calls: Calls = field(default_factory=Calls, repr=False)
     greenlets: set[greenlet.greenlet] = field(default_factory=set, repr=False)
-    checkouts: int = 0
-    """How often a connection was taken from the pool."""
 
     @property
     def each(self) -> float:
@@ -120,13 +117,13 @@ class Measured:
         )
 
 
-async def measure(app: App, requests: Sequence[Request], engine: Engine | None = None) -> Measured:
+async def measure(app: App, requests: Sequence[Request]) -> Measured:
     """Ask an app that runs on this loop, and count: the second half of the requests, when all is warm."""
     warming, asked = requests[: len(requests) // 2], requests[len(requests) // 2 :]
     for request in warming:
         await ask(app, request)
     measured = Measured(len(asked))
-    with _noting(measured, engine), measured.calls.counted():
+    with _noting(measured), measured.calls.counted():
         for request in asked:
             status, _ = await ask(app, request)
             measured.statuses.add(status)
@@ -134,21 +131,14 @@ async def measure(app: App, requests: Sequence[Request], engine: Engine | None =
 
 
 @contextmanager
-def _noting(measured: Measured, engine: Engine | None) -> Iterator[None]:
+def _noting(measured: Measured) -> Iterator[None]:
     root = greenlet.getcurrent()
 
     def switched(_: str, greenlets: Any) -> None:
         measured.greenlets.update(one for one in greenlets if one is not root)
 
-    def taken(*_: Any) -> None:
-        measured.checkouts += 1
-
     before = greenlet.settrace(switched)
-    if engine is not None:
-        event.listen(engine, "checkout", taken)
     try:
         yield
     finally:
         greenlet.settrace(before)
-        if engine is not None:
-            event.remove(engine, "checkout", taken)

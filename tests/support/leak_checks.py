@@ -79,7 +79,7 @@ def _feature(model: Any) -> ModuleType:
 
 def closed_door(get: Fixtures) -> None:
     """Whoever gets hold of the app's engine sends nothing without a scope: by no way that leads to the server."""
-    engine = get("app").state.data.database.engine.sync_engine
+    engine = get("app").state.data.database.pool.engine.sync_engine
 
     def with_connection(send: Callable[[Any], Any]) -> Callable[[], Any]:
         def way() -> None:
@@ -97,12 +97,9 @@ def closed_door(get: Fixtures) -> None:
     ]
 
     async def ask() -> None:
-        try:
-            for way in ways:
-                with pytest.raises(UnscopedStatement, match="a statement was sent outside of a scope"):
-                    await greenlet_spawn(way)
-        finally:
-            await get("app").state.data.database.engine.dispose()
+        for way in ways:
+            with pytest.raises(UnscopedStatement, match="a statement was sent outside of a scope"):
+                await greenlet_spawn(way)
 
     asyncio.run(ask())
 
@@ -248,7 +245,7 @@ def nothing_is_cached(get: Fixtures) -> None:
 
 def errors_hide_values(get: Fixtures) -> None:
     """What SQLAlchemy says of a statement that failed has none of its values."""
-    assert get("app").state.data.database.engine.sync_engine.hide_parameters
+    assert get("app").state.data.database.pool.engine.sync_engine.hide_parameters
 
 
 def statements() -> Statements:

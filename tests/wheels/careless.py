@@ -96,7 +96,7 @@ def connect_oneself(scope: CurrentScope) -> list[str]:
 @router.get("/host")
 async def borrow_engine(request: Request, scope: CurrentScope) -> list[str]:
     """Take the engine that the host has."""
-    async with request.app.state.data.database.engine.connect() as connection:
+    async with request.app.state.data.database.pool.engine.connect() as connection:
         return list((await connection.execute(titles)).scalars())
 
 

@@ -4,22 +4,20 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Set
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import psycopg2
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
 from todoservice.database.dialect import Connection as ScopedConnection
 from todoservice.database.dialect import Guard
-from todoservice.database.engine import Pool, is_busy
 from todoservice.database.failures import FAILURES, is_lost, problem_for
 from todoservice.database.lease import Lease, closed
 from todoservice.database.limits import TimeLimit
+from todoservice.database.pool import Pool
 from todoservice.database.reach import Reach, in_one_line
 from todoservice.database.retries import Attempts
 from todoservice.problems import OutcomeUnknown, ServiceUnavailable
@@ -43,7 +41,7 @@ class Database:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        pool: Pool,
         verify: Callable[[Connection], str],
         mend: Callable[[], None] | None = None,
         *,
@@ -56,9 +54,8 @@ class Database:
         It returns what is then to travel before every prefix. `door` is asked before each of its statements, and raises
         to refuse one. `mend`, where there is one, is then called in a thread, and `verify` asked again.
         """
-        self.engine = engine
-        event.listen(engine.sync_engine, "connect", _close_door)
-        self._engine = engine.sync_engine
+        self.pool = pool
+        event.listen(pool.engine.sync_engine, "connect", _close_door)
         self._statement_limit = statement_limit
         self._shutdown_timeout = shutdown_timeout
         self._at_work: list[asyncio.Task[Any]] = []
@@ -71,7 +68,8 @@ class Database:
         self._verified = False
         self._verification: asyncio.Task[None] | None = None
         self._before = ""
-        self._reach = Reach(f"{engine.url.host or 'its socket'}:{engine.url.port or 5432}")
+        url = pool.engine.url
+        self._reach = Reach(f"{url.host or 'its socket'}:{url.port or 5432}")
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
@@ -82,6 +80,7 @@ class Database:
         self._loop = asyncio.get_running_loop()
         self._limit = TimeLimit(self._statement_limit)
         self._at_rest = None
+        self.pool.open()
         try:
             await self.verify()
         except ServiceUnavailable:
@@ -100,7 +99,7 @@ class Database:
         if self._verification is not None:
             self._verification.cancel()
             await asyncio.wait([self._verification], timeout=1)
-        await self.engine.dispose()
+        self.pool.close()
         self._limit.close()
 
     async def _cut_off(self, tasks: Set[asyncio.Task[Any]]) -> None:
@@ -155,10 +154,8 @@ class Database:
 
     async def _look(self) -> str:
         try:
-            with self._told():
-                pooled = await greenlet_spawn(self._connect)
-                with Lease(self._engine, pooled, self._door) as lease:
-                    return await self._limit.within(greenlet_spawn(self._verify, lease.connection))
+            with self._told(), Lease(self.pool, await self.pool.take(), self._door) as lease:
+                return await self._limit.within(greenlet_spawn(self._verify, lease.connection))
         except DBAPIError as error:
             msg = f"the database does not let the service look at its tables: {in_one_line(error)}: run `{PROVISION}`"
             raise NotReady(msg) from error
@@ -200,7 +197,7 @@ class Database:
         try:
             pooled = await self._pooled(attempts)
             attempts.sent = True
-            with Lease(self._engine, pooled, guard, self._before + prefix) as lease:
+            with Lease(self.pool, pooled, guard, self._before + prefix) as lease:
                 result = await self._limit.within(work(lease))
         except FAILURES as error:
             self._tell(error)
@@ -210,36 +207,17 @@ class Database:
 
     async def _pooled(self, attempts: Attempts) -> PoolProxiedConnection:
         """Take a connection out of the pool, within the time of the attempts where there is none at hand."""
-        pooled = cast("Pool", self._engine.pool).at_hand() if self._verified else None
-        if pooled is None:
-            with self._waiting():
-                async with asyncio.timeout_at(attempts.deadline):
-                    await self._ensure_verified()
-                    pooled = await greenlet_spawn(self._connect)
-        return pooled
-
-    def _connect(self) -> PoolProxiedConnection:
-        # Not `raw_connection`, whose errors are the driver's own.
-        return self._engine.connect().connection
-
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        """Raise PoolTimeout where the budget ended while all connections were busy: the database is in reach then."""
-        try:
-            yield
-        except TimeoutError as error:
-            if not self._verified or not is_busy(self.engine):
-                raise
-            msg = "the time of the request was over before a connection was free"
-            raise PoolTimeout(msg) from error
+        if not self._verified:
+            async with asyncio.timeout_at(attempts.deadline):
+                await self._ensure_verified()
+        return self.pool.at_hand() or await self.pool.take(attempts.deadline)
 
     async def _ensure_verified(self) -> None:
-        if not self._verified:
-            try:
-                await self.verify()
-            except NotReady as error:
-                self._reach.remind(str(error))
-                raise ServiceUnavailable from error
+        try:
+            await self.verify()
+        except NotReady as error:
+            self._reach.remind(str(error))
+            raise ServiceUnavailable from error
 
     def _ensure_open(self) -> None:
         if self._loop is not asyncio.get_running_loop():
@@ -256,7 +234,7 @@ class Database:
         `attempts` are those to connect. Raises the Problem that stands for what went wrong.
         """
         with self._working():
-            lease = Lease(self._engine, await self._begin(attempts), guard)
+            lease = Lease(self.pool, await self._begin(attempts), guard)
             transaction = Transaction(self, lease)
             try:
                 lease.driver.open_transaction(self._before + prefix)
@@ -311,6 +289,8 @@ class Database:
         """Remember a failure, and raise the Problem that stands for it, if one does."""
         problem = problem_for(error)
         self._reach.failed(error)
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            self.pool.distrust()
         if problem is not None:
             raise problem from error
 

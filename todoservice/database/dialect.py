@@ -1,8 +1,8 @@
 """An asyncio dialect for SQLAlchemy over psycopg2: `postgresql+psycopg2_asyncio://`.
 
 Its engine is used as a plain one inside SQLAlchemy's greenlet: `await greenlet_spawn(work)`, where `work` does
-`with engine.sync_engine.connect() as connection: connection.execute(...)`. `AsyncEngine.dispose` works too; its
-`connect` does not, for an `AsyncConnection` expects cursors adapted for asyncio, and these are psycopg2's own.
+`with engine.sync_engine.connect() as connection: connection.execute(...)`. `AsyncEngine.connect` does not work, for an
+`AsyncConnection` expects cursors adapted for asyncio, and these are psycopg2's own.
 Who needs nothing of SQLAlchemy's awaits `Cursor.ask` of a pooled connection, which costs no greenlet.
 One connection serves one task at a time.
 
@@ -23,7 +23,6 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTR
 from psycopg2.sql import Composable
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine.interfaces import IsolationLevel
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_
 
 from todoservice.database.libpq import Watched, locate, time_limit
@@ -55,10 +54,6 @@ class Connection(Watched):
     _transaction: str = ""
     """What has become of the transaction: "opening", "open" or "failed"; "" without one."""
 
-    def __init__(self, dsn: str) -> None:
-        """Begin to connect: `settle` waits for the end of it. Raises psycopg2.OperationalError."""
-        super().__init__(dsn, 1)  # type: ignore[call-arg]  # asynchronous: the stubs know no such thing
-
     def open_transaction(self, prefix: str) -> None:
         """Let the next statement open a transaction: `BEGIN`, `prefix` and the statement are one message.
 
@@ -83,9 +78,13 @@ class Connection(Watched):
 
     def rollback(self) -> None:
         """End the transaction, if one is open, and undo it, in SQLAlchemy's greenlet. Sends nothing where none is."""
-        self._transaction, self.prefix = "", ""
+        self.forget()
         if self.get_transaction_status() != TRANSACTION_STATUS_IDLE:
             await_(self._command("ROLLBACK"))
+
+    def forget(self) -> None:
+        """Forget the prefix and the transaction, for whoever has the connection next."""
+        self._transaction, self.prefix = "", ""
 
     async def ping(self) -> None:
         """Make a round trip. Raises psycopg2.Error where the connection is lost."""
@@ -229,27 +228,16 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
     is_async = True
     has_terminate = True
     supports_statement_cache = True
-    poolclass = AsyncAdaptedQueuePool
 
     def __init__(self, late_arguments: Callable[[], Mapping[str, Any]] = dict, **options: Any) -> None:
         """`late_arguments` is asked at each new connection for parameters of libpq, which win over all others."""
         super().__init__(**options)  # type: ignore[no-untyped-call]
         self._late_arguments = late_arguments
         self._turn = 0
-        self.connecting = 0
-        """How many connections are being made."""
-        self.connected = 0
-        """How many were made."""
 
     def connect(self, *arguments: Any, **parameters: Any) -> Any:
         """Return a new `Connection`, within `connect_timeout` seconds. Raises psycopg2.OperationalError."""
-        self.connecting += 1
-        try:
-            connection = await_(self._connect(arguments, {**parameters, **self._late_arguments()}))
-        finally:
-            self.connecting -= 1
-        self.connected += 1
-        return connection
+        return await_(self._connect(arguments, {**parameters, **self._late_arguments()}))
 
     async def _connect(self, arguments: tuple[Any, ...], parameters: dict[str, Any]) -> Connection:
         seconds = time_limit(parameters)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
-from sqlalchemy import Connection, CursorResult, Engine, Executable
+from sqlalchemy import Connection, CursorResult, Executable
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util.concurrency import greenlet_spawn
@@ -13,6 +13,7 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 from todoservice.confinement import UnscopedStatement
 from todoservice.database.dialect import Connection as ScopedConnection
 from todoservice.database.dialect import Cursor, Guard
+from todoservice.database.pool import Pool
 
 
 def closed(_text: object, _parameters: object) -> None:
@@ -27,12 +28,13 @@ class Lease:
     Statements go over it as SQLAlchemy's or, with less ado, as the driver's. One task at a time uses it.
     """
 
-    def __init__(self, engine: Engine, pooled: PoolProxiedConnection, guard: Guard, prefix: str = "") -> None:
-        """Hold `pooled`, which came out of the engine's pool.
+    def __init__(self, pool: Pool, pooled: PoolProxiedConnection, guard: Guard, prefix: str = "") -> None:
+        """Hold `pooled`, which came out of `pool`.
 
         `guard` is asked before each statement, and raises to refuse it; `prefix` travels before each.
         """
-        self._engine = engine
+        self._pool = pool
+        self._engine = pool.engine.sync_engine
         self._pooled = pooled
         self._sqlalchemy: Connection | None = None
         self._is_over = False
@@ -50,11 +52,12 @@ class Lease:
 
     def give_back(self) -> None:
         """Give the connection back to the pool: one that is in a transaction, or has no answer yet, is closed."""
-        self.driver.guard, self.driver.prefix = closed, ""
+        self.driver.guard = closed
+        self.driver.forget()
         self._is_over = True
         if self.driver.get_transaction_status() != TRANSACTION_STATUS_IDLE:
             self.invalidate()
-        (self._pooled if self._sqlalchemy is None else self._sqlalchemy).close()
+        self._pool.give_back(self._pooled)
 
     @property
     def connection(self) -> Connection:

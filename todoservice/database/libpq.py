@@ -83,6 +83,12 @@ class Watched(psycopg2.extensions.connection):
     heard_at: float = 0.0
     """When the server answered last, by the monotonic clock."""
 
+    def __init__(self, dsn: str) -> None:
+        """Begin to connect: `settle` waits for the end of it. Raises psycopg2.OperationalError."""
+        super().__init__(dsn, 1)  # type: ignore[call-arg]  # asynchronous: the stubs know no such thing
+        self.made_at = time.monotonic()
+        """When it was made, by the same clock."""
+
     async def settle(self) -> None:
         """Wait until the connection is made, or what was sent is answered. Raises psycopg2.Error."""
         loop = asyncio.get_running_loop()

@@ -55,13 +55,10 @@ class Visit:
 
     async def _pay(self, facts: Facts, questions: Questions) -> list[Finding]:
         limit = min(self.connect_timeout, CONNECTING)
-        engine = build_engine(
-            self.url, pool_size=1, connect_timeout=limit, application_name="todoservice doctor", pool_timeout=CONNECTING
-        )
+        engine = build_engine(self.url, connect_timeout=limit, application_name="todoservice doctor")
         try:
             async with asyncio.timeout(2 * CONNECTING):  # a URL may have a limit of its own
                 facts.first_connect = await _connect(engine)
-                await engine.dispose()
                 facts.connect = await _connect(engine)
         except (DBAPIError, TimeoutError) as error:
             return [await self._failure(error)]
@@ -71,8 +68,6 @@ class Visit:
             return [*self._pace(facts, limit), *found]
         except (DBAPIError, TimeoutError) as error:
             return [self._unanswered(error)]
-        finally:
-            await engine.dispose()
 
     def _finding(self, code: Code, severity: Severity, what: str, mend: str = "") -> Finding:
         return Finding(code, severity, self.address.name, what, mend)
