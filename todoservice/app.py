@@ -162,7 +162,7 @@ def _spared() -> Iterator[None]:
     """Spare Python's garbage collector what lives as long as the app, or as a request: it frees neither.
 
     By its own setting it looks at all that is new whenever there are 700 objects more than before, which is what a few
-    requests are made of. Requests leave no cycles behind.
+    requests are made of. Those that go well leave no cycles behind.
     """
     thresholds = gc.get_threshold()
     gc.freeze()

@@ -1,8 +1,8 @@
 """A statement as the driver takes it: compiled once, so that a call only binds its parameters.
 
 SQLAlchemy's own execution looks up the compiled form, and makes a context and a result for each call, in a greenlet of
-its own: more work than psycopg2 has with the statement itself. Its pool, its types and its handling of errors are used
-as they are. Who listens to what it executes, as tracing does, has it execute these too.
+its own: more work than psycopg2 has with the statement itself. Its types and its handling of errors are used as they
+are. Who listens to what it executes, as tracing does, has it execute these too.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -89,7 +89,7 @@ def _versions(results: Results, server: Server, entrants: Sequence[Entrant]) -> 
         if entrant.contestant.name == "fastify":
             results.versions["node"] = machine.version_of("node", "--version").removeprefix("v")
             for package in ("fastify", "pg"):
-                results.versions[package] = installing.version_of(entrant.folder, package)
+                results.versions[package] = installing.version_of_package(entrant.folder, package)
 
 
 def _measure(server: Server, entrants: Sequence[Entrant], chosen: argparse.Namespace, results: Results) -> None:

@@ -54,7 +54,8 @@ def test_parameters_made_late(url: URL) -> None:
         async with opened(nowhere, pool_size=1, connect_args=late) as pool:
             assert await ask(pool, "SELECT current_setting('application_name')") == ("first",)
             assert await ask(pool, "SELECT current_setting('application_name')") == ("first",)
-            pool.distrust()
+            pool.close()
+            pool.open()
             assert await ask(pool, "SELECT current_setting('application_name')") == ("second",)
 
     asyncio.run(main())

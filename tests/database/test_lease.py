@@ -1,11 +1,13 @@
 """A connection out of the pool, and what is given back."""
 
 import asyncio
+import gc
 import logging
 
 import pytest
 from asking import Run, backend, opened
-from sqlalchemy import URL
+from sqlalchemy import URL, text
+from sqlalchemy.exc import ResourceClosedError
 
 from todoservice.confinement import UnscopedStatement
 from todoservice.database.lease import Lease
@@ -55,6 +57,52 @@ def test_one_in_a_transaction_is_not_given_back(run: Run, url: URL, caplog: pyte
     with caplog.at_level(logging.ERROR):
         run(main())
     assert caplog.records == []
+
+
+def test_it_is_given_back_once(run: Run, url: URL) -> None:
+    """Twice is as once, and nothing of SQLAlchemy's leads to it any more."""
+
+    async def main() -> None:
+        async with opened(url, pool_size=2) as pool:
+            mine = await leased(pool)
+            assert (await mine.execute(text("SELECT 1"), {})).scalar() == 1
+            mine.give_back()
+            mine.give_back()
+            assert pool.in_use == 0
+            with await leased(pool) as other:
+                assert other.driver is mine.driver
+                with pytest.raises(ResourceClosedError):
+                    await mine.execute(text("SELECT 1"), {})
+                with await leased(pool) as another:
+                    assert another.driver is not mine.driver
+
+    run(main())
+
+
+def test_no_cycle_is_left(run: Run, url: URL) -> None:
+    """By a statement of SQLAlchemy's, nor by one of the driver's own: the garbage collector finds nothing."""
+
+    async def main() -> None:
+        async with opened(url, pool_size=1) as pool:
+
+            async def use() -> None:
+                with await leased(pool) as lease:
+                    await lease.execute(text("SELECT 1"), {})
+                with await leased(pool) as lease:
+                    await lease.ask("SELECT 1", {})
+
+            left = []
+            gc.disable()
+            try:
+                for _ in range(3):  # the tests' own threads may leave some
+                    gc.collect()
+                    await use()
+                    left.append(gc.collect())
+            finally:
+                gc.enable()
+            assert min(left) == 0
+
+    run(main())
 
 
 def test_it_is_not_used_again(run: Run, url: URL) -> None:

@@ -1,7 +1,9 @@
 """The pool: who is handed which connection, and how lost ones are replaced."""
 
 import asyncio
+import time
 from typing import Any
+from unittest import mock
 
 import pytest
 from asking import Run, ask, backend, opened, ticking
@@ -10,10 +12,13 @@ from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from todoservice.database.client import Database
 from todoservice.database.engine import build_pool
 from todoservice.database.lease import Lease
 from todoservice.database.libpq import Watched
 from todoservice.database.pool import Pool
+from todoservice.database.retries import Attempts
+from todoservice.problems import ServiceUnavailable
 
 # Who is handed what
 
@@ -65,7 +70,7 @@ def test_failed_connection_wakes_the_next(run: Run, url: URL) -> None:
     run(main())
 
 
-def test_dispose(run: Run, url: URL) -> None:
+def test_closing(run: Run, url: URL) -> None:
     """A closed pool has closed its connections, and serves again on another loop."""
     pool = build_pool(url, application_name="disposed")
 
@@ -202,6 +207,40 @@ def test_a_closed_pool(run: Run, url: URL) -> None:
     run(main())
 
 
+def test_a_pool_that_is_closed_in_the_moment_of_a_turn(run: Run, url: URL) -> None:
+    """Closes what was handed on to somebody who has gone."""
+
+    async def main() -> None:
+        async with opened(url, pool_size=1) as pool:
+            lease = await leased(pool)
+            [task] = await waiting(pool, 1)
+            lease.give_back()
+            pool.close()
+            task.cancel()
+            await asyncio.wait([task])
+            assert lease.driver.closed
+            assert (pool.in_use, pool.at_hand()) == (0, None)
+
+    run(main())
+
+
+def test_a_wait_that_ends_twice(run: Run, url: URL) -> None:
+    """Who is cancelled in the moment in which his time is over is told that he was cancelled."""
+
+    async def main() -> None:
+        async with opened(url, pool_size=1, pool_timeout=0.05) as pool:
+            lease = await leased(pool)
+            [task] = await waiting(pool, 1)
+            asyncio.get_running_loop().call_later(0.06, task.cancel)
+            time.sleep(0.1)  # noqa: ASYNC251 - so that the loop finds both to do
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            lease.give_back()
+            assert pool.in_use == 0
+
+    run(main())
+
+
 def test_an_old_connection(run: Run, url: URL) -> None:
     """Is replaced, whether it is at hand or handed on."""
 
@@ -325,6 +364,102 @@ def test_one_lost_connection(run: Run, url: URL) -> None:
             assert before & after == before - {dead}
 
     run(main())
+
+
+def database(pool: Pool) -> Database:
+    """Return a database that is always as it should be."""
+    return Database(pool, lambda _: "", door=lambda *_: None)
+
+
+async def pid(lease: Lease) -> int:
+    """Return the process of the server that a lease reaches, once others have had the time to take one, too."""
+    await lease.ask("SELECT pg_sleep(0.1)", {})
+    return int(lease.driver.info.backend_pid)
+
+
+async def pids(database: Database, number: int) -> set[int]:
+    """Return the processes that as many statements at once reach."""
+    found = await asyncio.gather(*(database.run("", pid, lambda *_: None, Attempts()) for _ in range(number)))
+    return set(found)
+
+
+def test_connections_that_are_lost_in_use(run: Run, url: URL) -> None:
+    """Have all that are as old replaced; one that is noticed later does not have the new ones replaced again."""
+
+    async def main() -> None:
+        async with opened(url, pool_size=4) as pool:
+            served = database(pool)
+            await served.open()
+
+            async def dies(after: float) -> None:
+                async def work(lease: Lease) -> None:
+                    await lease.ask(
+                        f"SELECT pg_sleep({after}), pg_terminate_backend(pg_backend_pid()), pg_sleep(9)", {}
+                    )
+
+                with pytest.raises(ServiceUnavailable):
+                    await served.run("", work, lambda *_: None, Attempts())
+
+            old = await pids(served, 3)
+            early, late = asyncio.create_task(dies(0.1)), asyncio.create_task(dies(0.8))
+            await early
+            new = await pids(served, 2)
+            await late
+            assert not old & new
+            assert await pids(served, 2) == new
+            await served.close()
+
+    run(main())
+
+
+def test_a_connection_that_cannot_be_made(run: Run, edge: Edge) -> None:
+    """Says nothing of those that are there: they go on serving."""
+
+    async def main() -> None:
+        async with opened(edge.url(), pool_size=4) as pool, asyncio.timeout(30):
+            served = database(pool)
+            await served.open()
+            there = await pids(served, 3)
+            closing = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+            elsewhere = dict(zip(("host", "port"), closing.sockets[0].getsockname(), strict=True))
+            with mock.patch.object(pool.engine.dialect, "_late_arguments", return_value=elsewhere):
+                found = await asyncio.gather(*(pids(served, 1) for _ in range(4)), return_exceptions=True)
+                assert sum(isinstance(one, ServiceUnavailable) for one in found) == 1
+                assert await pids(served, 3) == there
+            closing.close()
+            await served.close()
+
+    run(main())
+
+
+def test_a_transaction_that_is_cut_off_while_it_is_rolled_back(run: Run, edge: Edge) -> None:
+    """Leaves its place to others, on another loop, too."""
+    pool = build_pool(edge.url(), pool_size=1)
+    served = Database(pool, lambda _: "", door=lambda *_: None, shutdown_timeout=0.1)
+
+    async def cut_off() -> None:
+        await served.open()
+
+        async def change() -> None:
+            async with served.transaction("", lambda *_: None, Attempts()) as transaction:
+                await transaction.run(lambda lease: lease.ask("SELECT 1", {}))
+                edge.stalled = True
+                raise LookupError
+
+        change_under_way = asyncio.create_task(change())
+        await asyncio.sleep(0.1)
+        await served.close()
+        assert change_under_way.cancelled()
+
+    async def serve() -> None:
+        await served.open()
+        assert len(await pids(served, 1)) == 1
+        await served.close()
+
+    run(cut_off())
+    assert pool.in_use == 0
+    edge.stalled = False
+    run(serve())
 
 
 def test_cut_connections(run: Run, edge: Edge) -> None:

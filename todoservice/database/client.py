@@ -154,7 +154,9 @@ class Database:
 
     async def _look(self) -> str:
         try:
-            with self._told(), Lease(self.pool, await self.pool.take(), self._door) as lease:
+            with self._told():
+                lease = Lease(self.pool, await self.pool.take(), self._door)
+            with self._told(lease), lease:
                 return await self._limit.within(greenlet_spawn(self._verify, lease.connection))
         except DBAPIError as error:
             msg = f"the database does not let the service look at its tables: {in_one_line(error)}: run `{PROVISION}`"
@@ -194,13 +196,14 @@ class Database:
     async def _try(
         self, prefix: str, work: Callable[[Lease], Awaitable[Result]], guard: Guard, attempts: Attempts
     ) -> Result:
+        lease = None
         try:
             pooled = await self._pooled(attempts)
             attempts.sent = True
             with Lease(self.pool, pooled, guard, self._before + prefix) as lease:
                 result = await self._limit.within(work(lease))
         except FAILURES as error:
-            self._tell(error)
+            self._tell(error, lease)
             raise
         self._reach.answered()
         return result
@@ -251,7 +254,8 @@ class Database:
             await self._limit.within(greenlet_spawn(lease.driver.rollback))
         except (psycopg2.Error, TimeoutError):
             lease.invalidate()
-        lease.give_back()
+        finally:
+            lease.give_back()
 
     async def _begin(self, attempts: Attempts) -> PoolProxiedConnection:
         while True:
@@ -264,7 +268,7 @@ class Database:
 
     async def _commit(self, lease: Lease) -> None:
         try:
-            with self._told():
+            with self._told(lease):
                 await self._limit.within(lease.commit())
         except ServiceUnavailable as problem:
             if is_lost(problem.__cause__):
@@ -272,7 +276,7 @@ class Database:
             raise
 
     @contextmanager
-    def _told(self, *, answered: bool = True) -> Iterator[None]:
+    def _told(self, lease: Lease | None = None, *, answered: bool = True) -> Iterator[None]:
         """Remember whether the database was reached, and raise the Problem that stands for a failure.
 
         `answered` says whether an end without one means that the database has answered.
@@ -280,17 +284,17 @@ class Database:
         try:
             yield
         except FAILURES as error:
-            self._tell(error)
+            self._tell(error, lease)
             raise
         if answered:
             self._reach.answered()
 
-    def _tell(self, error: Exception) -> None:
+    def _tell(self, error: Exception, lease: Lease | None) -> None:
         """Remember a failure, and raise the Problem that stands for it, if one does."""
         problem = problem_for(error)
         self._reach.failed(error)
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            self.pool.distrust()
+        if lease is not None and isinstance(error, DBAPIError) and error.connection_invalidated:
+            self.pool.distrust(lease.driver)
         if problem is not None:
             raise problem from error
 
@@ -315,7 +319,7 @@ class Transaction:
             if self.is_over:
                 msg = "the transaction is over: what goes on after its block, as a task does, is to use another scope"
                 raise RuntimeError(msg)
-            with self._database._told():  # noqa: SLF001 - a part of it
+            with self._database._told(self._lease):  # noqa: SLF001 - a part of it
                 return await self._database._limit.within(work(self._lease))  # noqa: SLF001
 
     @asynccontextmanager

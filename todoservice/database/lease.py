@@ -52,11 +52,16 @@ class Lease:
 
     def give_back(self) -> None:
         """Give the connection back to the pool: one that is in a transaction, or has no answer yet, is closed."""
+        if self._is_over:
+            return
         self.driver.guard = closed
         self.driver.forget()
         self._is_over = True
         if self.driver.get_transaction_status() != TRANSACTION_STATUS_IDLE:
             self.invalidate()
+        if self._sqlalchemy is not None:
+            self._pooled._counter += 1  # type: ignore[attr-defined]  # the pool keeps what closing would close
+            self._sqlalchemy.close()
         self._pool.give_back(self._pooled)
 
     @property

@@ -25,7 +25,7 @@ class Pool:
     taken, at no round trip unless it was idle for long. SQLAlchemy's own pool wraps a connection anew each time that it
     is taken, and waits in a greenlet: with more clients than connections that cost a third of a request.
 
-    It is used on one loop at a time.
+    It is open to begin with, is used on one loop at a time, and is to be closed.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Pool:
         self._ping_limit = ping_limit
         self._idle: list[PoolProxiedConnection] = []
         self._waiting: deque[Place] = deque()
+        """Who waits, in turn, and who has given up since."""
         self._connecting = 0
         self._made = 0
         self._trusted_since = -math.inf
@@ -88,13 +89,12 @@ class Pool:
 
     def give_back(self, pooled: PoolProxiedConnection) -> None:
         """Take a connection back over which nothing is under way, or one that was given up."""
-        if self._is_closed:
-            _close(pooled)
         self._pass_on(pooled if pooled.is_valid else None)
 
-    def distrust(self) -> None:
-        """Have all connections that were made until now replaced before they are used again."""
-        self._trusted_since = time.monotonic()
+    def distrust(self, lost: Connection) -> None:
+        """Have all that were made until now replaced before they are used again, where `lost` was trusted itself."""
+        if lost.made_at > self._trusted_since:
+            self._trusted_since = time.monotonic()
 
     def open(self) -> None:
         """Keep what is given back, from now on."""
@@ -118,9 +118,7 @@ class Pool:
         try:
             return await place
         except BaseException:
-            if place in self._waiting:
-                self._waiting.remove(place)
-            elif not place.cancelled():
+            if place.done() and not place.cancelled() and place.exception() is None:
                 self._pass_on(place.result())
             raise
         finally:
@@ -128,13 +126,13 @@ class Pool:
 
     def _give_up(self, place: Place, until: float, made: int) -> None:
         """End a wait, or put it off where connections are being made, or were: then they are not all busy."""
-        loop = asyncio.get_running_loop()
         if place.done():
             return
-        if self._connecting and loop.time() >= until:
-            place.set_exception(TimeoutError())
-        elif loop.time() < until and (self._connecting or self._made != made):
+        loop = asyncio.get_running_loop()
+        if (self._connecting or self._made != made) and loop.time() < until:
             loop.call_at(min(loop.time() + self._timeout, until), self._give_up, place, until, self._made)
+        elif self._connecting:
+            place.set_exception(TimeoutError())
         else:
             place.set_exception(PoolTimeout(f"all {self.size} connections of the pool stayed in use"))
 
@@ -148,6 +146,8 @@ class Pool:
         self.in_use -= 1
         if pooled is not None:
             self._idle.append(pooled)
+            if self._is_closed:
+                self.close()
 
     async def _idle_or_new(self) -> PoolProxiedConnection:
         while self._idle:
@@ -184,7 +184,7 @@ class Pool:
             async with asyncio.timeout(self._ping_limit):
                 await _driver(pooled).ping()
         except (psycopg2.Error, TimeoutError):
-            self.distrust()
+            self.distrust(_driver(pooled))
             return True
         except asyncio.CancelledError:
             _close(pooled)  # its answer is still to come
