@@ -23,7 +23,7 @@ class Pool:
 
     Who finds all of them in use waits in turn, and is handed what is given back. A connection is looked at as it is
     taken, at no round trip unless it was idle for long. SQLAlchemy's own pool wraps a connection anew each time that it
-    is taken, and waits in a greenlet: with more clients than connections that cost a third of a request.
+    is taken, and waits in a greenlet, which costs more than to send a statement.
 
     It is open to begin with, is used on one loop at a time, and is to be closed.
     """
