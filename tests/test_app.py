@@ -131,6 +131,7 @@ def test_a_database_that_may_not_be_looked_at_stops_the_start(settings: Settings
         "the database does not let the service look at its tables: "
         "permission denied for table pg_authid: run `todoservice db provision`"
     )
+    assert (database.pool.in_use, database.pool.at_hand()) == (0, None)
 
 
 def test_the_header_is_said_to_be_taken_on_trust(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from uuid import UUID
 import psycopg2
 import pytest
 from edge import Edge
-from performance import process, report, targets
+from performance import installing, process, report, targets
 from performance.contestants import CONTESTANTS
 from performance.databases import Database, open_url, prepared
 from performance.load import Failed, parse
@@ -24,6 +25,29 @@ from performance.rows import LISTING, READING
 from performance.server import Server, running
 from performance.work import ONE
 from sqlalchemy import make_url
+
+
+def programs(folder: Path, **said: str) -> str:
+    """Write programs that say something, and return the PATH on which there are no others."""
+    for name, words in said.items():
+        (folder / name).write_text(f"#!/bin/sh\necho {words}\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+def test_the_machines_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is used where it is recent enough."""
+    monkeypatch.setenv("PATH", programs(tmp_path, node="v20.0.0", npm="10"))
+    assert installing.install_node(tmp_path) == ["npm"]
+
+
+@pytest.mark.parametrize("there", [{}, {"node": "v22.1.0"}, {"node": "v18.19.0", "npm": "9"}])
+def test_no_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: dict[str, str]) -> None:
+    """Where none is recent enough, and none can be installed, what to do is said."""
+    monkeypatch.setenv("PATH", programs(tmp_path, **there))
+    monkeypatch.setattr(sys, "executable", shutil.which("false", path="/bin:/usr/bin"))
+    with pytest.raises(SystemExit, match=r"Node 20 or later and npm are not installed.*leave fastify out"):
+        installing.install_node(tmp_path)
 
 
 @pytest.fixture(scope="module")

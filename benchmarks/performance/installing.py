@@ -31,9 +31,10 @@ def ensure_wrk() -> None:
 
 
 def install_node(folder: Path) -> list[str]:
-    """Return the command that is npm: the machine's, or that of a wheel, put into a folder with the Node beside it.
+    """Return the command that is npm: the machine's, or that of a wheel, whose Node is then the PATH's.
 
-    The wheel is for a machine without: its npm does not read what the machine's is told, a registry of one's own, say.
+    The wheel, put into `folder`, is for a machine without: its npm does not read what the machine's is told, a registry
+    of one's own, say.
     Raises SystemExit, with what to do, where it cannot be had.
     """
     if shutil.which("npm") and shutil.which("node") and _major(version_of("node", "--version")) >= NODE:

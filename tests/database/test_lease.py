@@ -5,18 +5,11 @@ import gc
 import logging
 
 import pytest
-from asking import Run, backend, opened
+from asking import Run, backend, leased, opened
 from sqlalchemy import URL, text
 from sqlalchemy.exc import ResourceClosedError
 
 from todoservice.confinement import UnscopedStatement
-from todoservice.database.lease import Lease
-from todoservice.database.pool import Pool
-
-
-async def leased(pool: Pool) -> Lease:
-    """Take a connection out of the pool, for any statement."""
-    return Lease(pool, await pool.take(), lambda *_: None)
 
 
 def test_it_is_given_back_as_it_was(run: Run, url: URL) -> None:

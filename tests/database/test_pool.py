@@ -6,7 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from asking import Run, ask, backend, opened, ticking
+from asking import Run, anything, ask, backend, leased, opened, ticking
 from edge import Edge
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
@@ -72,13 +72,13 @@ def test_failed_connection_wakes_the_next(run: Run, url: URL) -> None:
 
 def test_closing(run: Run, url: URL) -> None:
     """A closed pool has closed its connections, and serves again on another loop."""
-    pool = build_pool(url, application_name="disposed")
+    pool = build_pool(url, application_name="closed")
 
     async def main() -> None:
         pool.open()
         await asyncio.gather(*(ask(pool, "SELECT 1 FROM pg_sleep(0.01)") for _ in range(20)))
         pool.close()
-        count = "SELECT count(*) FROM pg_stat_activity, pg_sleep(0.02) WHERE application_name = 'disposed'"
+        count = "SELECT count(*) FROM pg_stat_activity, pg_sleep(0.02) WHERE application_name = 'closed'"
         async with asyncio.timeout(10), opened(url) as other:
             while (await ask(other, count))[0]:
                 pass
@@ -98,16 +98,11 @@ def test_fewest_connections(run: Run, url: URL) -> None:
     run(main())
 
 
-async def leased(pool: Pool) -> Lease:
-    """Take a connection for any statement."""
-    return Lease(pool, await pool.take(), lambda *_: None)
-
-
-async def waiting(pool: Pool, number: int, **options: Any) -> list[asyncio.Task[Lease]]:
+async def waiting(pool: Pool, number: int) -> list[asyncio.Task[Lease]]:
     """Have as many wait for a connection, one after the other."""
     tasks = []
     for _ in range(number):
-        tasks.append(asyncio.create_task(leased(pool), **options))
+        tasks.append(asyncio.create_task(leased(pool)))
         await asyncio.sleep(0)
     return tasks
 
@@ -167,7 +162,7 @@ def test_a_connection_that_is_lost_as_it_is_handed_on(run: Run, url: URL) -> Non
 
 
 def test_the_time_of_a_request(run: Run, url: URL) -> None:
-    """Ends a wait before the pool's own time is over, for a connection that is in use as for one that is being made."""
+    """Ends a wait for a connection that is in use before the pool's own time is over."""
 
     async def main() -> None:
         async with opened(url, pool_size=1, pool_timeout=60) as pool, asyncio.timeout(10):
@@ -368,7 +363,7 @@ def test_one_lost_connection(run: Run, url: URL) -> None:
 
 def database(pool: Pool) -> Database:
     """Return a database that is always as it should be."""
-    return Database(pool, lambda _: "", door=lambda *_: None)
+    return Database(pool, lambda _: "", door=anything)
 
 
 async def pid(lease: Lease) -> int:
@@ -379,7 +374,7 @@ async def pid(lease: Lease) -> int:
 
 async def pids(database: Database, number: int) -> set[int]:
     """Return the processes that as many statements at once reach."""
-    found = await asyncio.gather(*(database.run("", pid, lambda *_: None, Attempts()) for _ in range(number)))
+    found = await asyncio.gather(*(database.run("", pid, anything, Attempts()) for _ in range(number)))
     return set(found)
 
 
@@ -398,7 +393,7 @@ def test_connections_that_are_lost_in_use(run: Run, url: URL) -> None:
                     )
 
                 with pytest.raises(ServiceUnavailable):
-                    await served.run("", work, lambda *_: None, Attempts())
+                    await served.run("", work, anything, Attempts())
 
             old = await pids(served, 3)
             early, late = asyncio.create_task(dies(0.1)), asyncio.create_task(dies(0.8))
@@ -435,13 +430,13 @@ def test_a_connection_that_cannot_be_made(run: Run, edge: Edge) -> None:
 def test_a_transaction_that_is_cut_off_while_it_is_rolled_back(run: Run, edge: Edge) -> None:
     """Leaves its place to others, on another loop, too."""
     pool = build_pool(edge.url(), pool_size=1)
-    served = Database(pool, lambda _: "", door=lambda *_: None, shutdown_timeout=0.1)
+    served = Database(pool, lambda _: "", door=anything, shutdown_timeout=0.1)
 
     async def cut_off() -> None:
         await served.open()
 
         async def change() -> None:
-            async with served.transaction("", lambda *_: None, Attempts()) as transaction:
+            async with served.transaction("", anything, Attempts()) as transaction:
                 await transaction.run(lambda lease: lease.ask("SELECT 1", {}))
                 edge.stalled = True
                 raise LookupError

@@ -51,9 +51,18 @@ async def opened(url: URL, **options: Any) -> AsyncIterator[Pool]:
         pool.close()
 
 
+def anything(_text: object, _parameters: object) -> None:
+    """Let every statement through: a guard."""
+
+
+async def leased(pool: Pool) -> Lease:
+    """Take a connection out of the pool, for any statement."""
+    return Lease(pool, await pool.take(), anything)
+
+
 async def work(pool: Pool, do: Callable[[Connection], Result]) -> Result:
     """Do something with a connection of the pool, as a scope does."""
-    with Lease(pool, await pool.take(), lambda *_: None) as lease:
+    with await leased(pool) as lease:
         return await greenlet_spawn(do, lease.connection)
 
 

@@ -78,8 +78,9 @@ def _feature(model: Any) -> ModuleType:
 
 
 def closed_door(get: Fixtures) -> None:
-    """Whoever gets hold of the app's engine sends nothing without a scope: by no way that leads to the server."""
-    engine = get("app").state.data.database.pool.engine.sync_engine
+    """Whoever gets hold of the app's engine, or its pool, sends nothing without a scope: by no way to the server."""
+    pool = get("app").state.data.database.pool
+    engine = pool.engine.sync_engine
 
     def with_connection(send: Callable[[Any], Any]) -> Callable[[], Any]:
         def way() -> None:
@@ -100,6 +101,13 @@ def closed_door(get: Fixtures) -> None:
         for way in ways:
             with pytest.raises(UnscopedStatement, match="a statement was sent outside of a scope"):
                 await greenlet_spawn(way)
+        pooled = await pool.take()
+        try:
+            with pytest.raises(UnscopedStatement, match="a statement was sent outside of a scope"):
+                await pooled.dbapi_connection.cursor().ask("SELECT 1")
+        finally:
+            pool.give_back(pooled)
+            pool.close()
 
     asyncio.run(ask())
 

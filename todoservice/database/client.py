@@ -209,11 +209,11 @@ class Database:
         return result
 
     async def _pooled(self, attempts: Attempts) -> PoolProxiedConnection:
-        """Take a connection out of the pool, within the time of the attempts where there is none at hand."""
+        """Take a connection out of the pool, within the time of the attempts."""
         if not self._verified:
             async with asyncio.timeout_at(attempts.deadline):
                 await self._ensure_verified()
-        return self.pool.at_hand() or await self.pool.take(attempts.deadline)
+        return await self.pool.take(attempts.deadline)
 
     async def _ensure_verified(self) -> None:
         try:

@@ -44,7 +44,7 @@ class Pool:
         replaced, `ping_after` the idle time after which one is tried, for `ping_limit` at most.
         """
         self.engine = engine
-        self.size = size
+        self._size = size
         self.ping_after = ping_after
         self._timeout = timeout
         self._recycle_after = recycle_after
@@ -60,7 +60,7 @@ class Pool:
         """How many connections are handed out, or being made."""
 
     def at_hand(self) -> PoolProxiedConnection | None:
-        """Return an idle connection that can be used as it is, if there is one."""
+        """Return an idle connection that can be used as it is, if there is one: it is to be given back, too."""
         if not self._idle:
             return None
         newest = _driver(self._idle[-1])
@@ -75,6 +75,8 @@ class Pool:
         Raises SQLAlchemy's TimeoutError where all stay in use for too long: who waits for one that is being made may
         wait as long as that takes. Raises TimeoutError where that is too late, DBAPIError where one cannot be made.
         """
+        if (pooled := self.at_hand()) is not None:
+            return pooled
         given = await self._turn(math.inf if until is None else until)
         try:
             if given is not None:
@@ -108,7 +110,7 @@ class Pool:
 
     async def _turn(self, until: float) -> PoolProxiedConnection | None:
         """Wait for a place among the connections, and return the one that holds it, if any."""
-        if self.in_use < self.size:
+        if self.in_use < self._size:
             self.in_use += 1
             return None
         loop = asyncio.get_running_loop()
@@ -134,7 +136,7 @@ class Pool:
         elif self._connecting:
             place.set_exception(TimeoutError())
         else:
-            place.set_exception(PoolTimeout(f"all {self.size} connections of the pool stayed in use"))
+            place.set_exception(PoolTimeout(f"all {self._size} connections of the pool stayed in use"))
 
     def _pass_on(self, pooled: PoolProxiedConnection | None) -> None:
         """Give a place to the next who waits, with the connection that holds it, if any."""
