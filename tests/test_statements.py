@@ -13,6 +13,7 @@ from todoservice_todos.queries import TodoQueries
 
 from todoservice import Owned, Queries, Shared, UnscopedStatement, param, uuid7, uuid7_time
 from todoservice.models import User
+from todoservice.shapes import Shape
 from todoservice.statements import Statements
 
 
@@ -260,7 +261,7 @@ def test_a_page_and_what_it_is_of_share_their_parameters(statements: Statements)
     statements.declare("todos", TodoQueries)
     page, parent = statements.prepared(TodoQueries.list_todos), statements.prepared(TodoQueries.retrieve_todo)
     with pytest.raises(TypeError) as refused:
-        page.page_json_of(parent)
+        page.json(Shape.PAGE, parent)
     assert str(refused.value) == (
         "todos.retrieve_todo takes id, and todos.list_todos does not: give the two the same name"
     )
@@ -276,17 +277,6 @@ def test_a_declared_statement_that_is_refused_is_named(statements: Statements) -
     assert line.startswith("notes.everything: uses the ")
 
 
-def test_a_declared_statement_is_proven_in_every_shape(statements: Statements) -> None:
-    """No request meets one that is not: the shape is named, and nothing is kept of the statement."""
-
-    class Clashing(Queries):
-        everything = sa.select(sa.select(Todo).cte("result_rows").c.id)
-
-    [fault] = statements.declare("notes", Clashing)
-    assert fault.startswith("notes.everything as one_json: cannot be compiled: ")
-    assert statements.declared == ()
-
-
 UNANSWERED: dict[str, tuple[Any, str]] = {
     "text": (sa.text("SELECT 1"), "is text() that does not say its columns: write text(...).columns(...)"),
     "nothing returned": (sa.delete(Todo), "returns nothing: write .returning(...) for an answer as JSON"),
@@ -298,6 +288,10 @@ UNANSWERED: dict[str, tuple[Any, str]] = {
         sa.select(sa.literal_column("lower(title)")).select_from(Todo),
         "has a column without a name, lower(title): write .label(...) for an answer as JSON",
     ),
+    "the host's name": (
+        sa.select(sa.select(Todo).cte("_rows").c.id),
+        "holds the name _rows, which its rows have: write another for an answer as JSON",
+    ),
 }
 
 
@@ -306,9 +300,9 @@ def test_what_has_no_names_is_not_answered_as_json(statements: Statements, state
     """The message says what to write; as rows it can be declared."""
     statements.declare("notes", type("NoteQueries", (Queries,), {"it": statement}))
     prepared = statements.prepared(statement)
-    assert [shape for shape, _ in prepared.shapes()] == ["all"]
+    assert [shape for shape, _ in prepared.messages()] == ["all"]
     with pytest.raises(TypeError) as refused:
-        str(prepared.one_json)
+        prepared.json(Shape.ONE)
     assert str(refused.value).startswith(f"notes.it {why}")
 
 

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Query
 
 from todoservice.models import Owned, Shared
 
 _TAKEN: Final = (
     sa.Select, sa.CompoundSelect, sa.Insert, sa.Update, sa.Delete, sa.TextClause, sa.TextualSelect,
 )  # fmt: skip
+
+_AS_SUBQUERY: Final = Query._compile_options + {"_enable_eagerloads": False, "_render_for_subquery": True}
 
 
 class UnscopedStatement(Exception):
@@ -88,6 +91,17 @@ def mark(statement: Any) -> None:
         if isinstance(element, sa.Select) and not element._propagate_attrs:
             found = (part._propagate_attrs for part in _own_parts(element) if isinstance(part, sa.Column))
             element._set_propagate_attrs(next(filter(None, found), element._propagate_attrs))
+
+
+def plain(statement: Any) -> Any:
+    """Return the statement with all columns of what it selects and no others, as a subquery has them.
+
+    SQLAlchemy would leave out those that a class defers, and join what its relationships load along.
+    """
+    if isinstance(statement, sa.Select) and statement._propagate_attrs.get("compile_state_plugin") == "orm":
+        statement = statement._generate()
+        statement._compile_options = _AS_SUBQUERY
+    return statement
 
 
 def _is_table(element: Any) -> bool:

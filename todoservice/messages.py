@@ -5,18 +5,24 @@ its own: more work than psycopg2 has with the statement itself. Its types and it
 are. Who listens to what it executes, as tracing does, has it execute these too.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from sqlalchemy import Executable
-from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from todoservice.confinement import UnscopedStatement
 from todoservice.database.dialect import exact
 from todoservice.database.lease import Lease
-from todoservice.texts import compiled
+from todoservice.defaults import Default, default_of
+from todoservice.parameters import KEY
 
 Processor = Callable[[Any], Any]
+Bound = tuple[str, dict[str, Any]]
+"""A text, and the parameters that it is sent with."""
+_PLACEHOLDER: Final = re.compile(r"%%|%\((\w+)\)s")
+_APART: Final = "__of"
+"""Ends the names of a parent's own values: the statement's may be named as they are."""
 
 
 class Answer(Protocol):
@@ -33,44 +39,71 @@ class Answer(Protocol):
 class Message:
     """A statement of whose answer nothing is converted: psycopg2's own reading of it will do."""
 
-    def __init__(self, statement: Executable) -> None:
-        """Take it. It is compiled as it is first sent, for the server that it is sent to."""
-        self._statement = statement
-        self._compiled: _Compiled | None = None
+    def __init__(self, around: Callable[..., str], statement: SQLCompiler, parent: SQLCompiler | None = None) -> None:
+        """Take what makes the text that is sent of the statement's own, and of that of `parent`, where there is one."""
+        self._around = around
+        self._statement = _Part(statement)
+        self._parent = None if parent is None else _Part(parent)
+        self._is_complete = self._statement.is_complete and (self._parent is None or self._parent.is_complete)
+        self._text = ""
 
     async def execute(self, lease: Lease, values: Mapping[str, Any]) -> Answer:
         """Send it with these values of its parameters. Raises DBAPIError, or StatementError for a value of no use."""
-        if self._compiled is None:
-            self._compiled = _Compiled(self._statement, lease.dialect)
-        if not self._compiled.is_complete or lease.is_listened_to:
-            return await lease.execute(self._statement, values)
-        return await self._compiled.send(lease, values)
+        try:
+            text, parameters = self.bound(values)
+        except UnscopedStatement:
+            raise
+        except Exception as error:  # noqa: BLE001 - SQLAlchemy tells of which statement it is
+            lease.fail(error, self._statement.text)
+        if lease.is_listened_to:
+            return await lease.execute_text(text, parameters)
+        return await lease.ask(text, parameters)
+
+    def bound(self, values: Mapping[str, Any]) -> Bound:
+        """Return the text that is sent, and its parameters. Raises UnscopedStatement, and what a type has to say."""
+        text, parameters = self._statement.bound(values)
+        if self._parent is None:
+            return self._text or self._made(text), parameters
+        within, more = _apart(*self._parent.bound(values))
+        return self._text or self._made(text, within), parameters | more
+
+    def _made(self, *texts: str) -> str:
+        text = self._around(*texts)
+        if self._is_complete:
+            self._text = text
+        return text
 
 
-class _Compiled:
-    """The text of a statement, and what makes its parameters ready."""
+class _Part:
+    """The text of a compiled statement, and what makes its parameters ready."""
 
-    def __init__(self, statement: Executable, dialect: Dialect) -> None:
-        made = compiled(statement, dialect)
+    def __init__(self, made: SQLCompiler) -> None:
         self.is_complete = _is_complete(made)
-        self._text = made.string
+        self.text = made.string
+        self._made = made
         self._preset = {name: bind.effective_value for bind, name in made.bind_names.items() if not bind.required}
         self._names = frozenset(made.bind_names.values())
-        self._processors = dict(_processors(made, dialect))
+        self._processors = dict(_processors(made))
+        self._defaults = dict(_defaults(made))
 
-    async def send(self, lease: Lease, values: Mapping[str, Any]) -> Answer:
-        try:
-            parameters = self._parameters(values)
-        except Exception as error:  # noqa: BLE001 - SQLAlchemy tells of which statement it is
-            lease.fail(error, self._text)
-        return await lease.ask(self._text, parameters)
-
-    def _parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the text names, and nothing else: what it does not name has no processor here."""
+    def bound(self, values: Mapping[str, Any]) -> Bound:
+        """Return the text and what it names, and nothing else: what it does not name has no processor here."""
+        if not self.is_complete:
+            return self._expanded(values)
         parameters = self._preset | {name: values[name] for name in self._names & values.keys()}
         for name, processor in self._processors.items():
             parameters[name] = processor(parameters[name])
-        return {name: exact(value) for name, value in parameters.items()}
+        return self.text, {name: exact(value) for name, value in parameters.items()}
+
+    def _expanded(self, values: Mapping[str, Any]) -> Bound:
+        filled = {name: default(values) for name, default in self._defaults.items()}
+        state = self._made.construct_expanded_state({**values, **filled})
+        processors = self._processors | dict(state.processors)
+        parameters = {
+            name: exact(processors[name](value) if name in processors else value)
+            for name, value in state.parameters.items()
+        }
+        return state.statement, parameters
 
 
 def _is_complete(made: SQLCompiler) -> bool:
@@ -79,8 +112,28 @@ def _is_complete(made: SQLCompiler) -> bool:
     return not (any(changes) or any(bind.callable for bind in made.bind_names))
 
 
-def _processors(made: SQLCompiler, dialect: Dialect) -> Iterator[tuple[str, Processor]]:
+def _processors(made: SQLCompiler) -> Iterator[tuple[str, Processor]]:
     for bind, name in made.bind_names.items():
-        processor = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        processor = bind.type.dialect_impl(made.dialect).bind_processor(made.dialect)
         if processor is not None:
-            yield name, processor
+            yield made.escaped_bind_names.get(name, name), processor
+
+
+def _defaults(made: SQLCompiler) -> Iterator[tuple[str, Default]]:
+    """Yield what fills the columns that the statement changes without saying so."""
+    for columns, default in ((made.insert_prefetch, "default"), (made.update_prefetch, "onupdate")):
+        for column in columns:
+            if (filled := default_of(getattr(column, default))) is not None:
+                yield column.key, filled
+
+
+def _apart(text: str, parameters: dict[str, Any]) -> Bound:
+    """Return a parent's text with its own values named apart."""
+    own = {name: name + _APART for name in parameters if not name.startswith(KEY)}
+    if not own:
+        return text, parameters
+
+    def named(found: re.Match[str]) -> str:
+        return f"%({own[found[1]]})s" if found[1] in own else found[0]
+
+    return _PLACEHOLDER.sub(named, text), {own.get(name, name): value for name, value in parameters.items()}

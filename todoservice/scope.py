@@ -25,6 +25,7 @@ from todoservice.pagination import PageRequest, cursor, cut
 from todoservice.plugins.dispatch import FEATURE
 from todoservice.problems import NotFound, OutcomeUnknown, ServiceUnavailable
 from todoservice.rows import PER_MESSAGE
+from todoservice.shapes import Shape
 from todoservice.statements import Prepared, Statements
 
 Result = TypeVar("Result")
@@ -148,7 +149,7 @@ class Scope:
 
     def _page_json_of(self, parent: Any) -> Callable[[Prepared], Sendable]:
         self._data.statements.declared_name(parent)
-        return lambda prepared: prepared.message(prepared.page_json_of(self._data.statements.prepared(parent)))
+        return lambda prepared: prepared.json(Shape.PAGE, self._data.statements.prepared(parent))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -316,19 +317,19 @@ def _rows(prepared: Prepared) -> Executable:
 
 
 def _counted(prepared: Prepared) -> Sendable:
-    return prepared.message(prepared.rows)
+    return prepared.sent
 
 
 def _one_json(prepared: Prepared) -> Sendable:
-    return prepared.message(prepared.one_json)
+    return prepared.json(Shape.ONE)
 
 
 def _all_json(prepared: Prepared) -> Sendable:
-    return prepared.message(prepared.all_json)
+    return prepared.json(Shape.ALL)
 
 
 def _page_json(prepared: Prepared) -> Sendable:
-    return prepared.message(prepared.page_json)
+    return prepared.json(Shape.PAGE)
 
 
 async def _current_scope(request: Request) -> Scope:

@@ -1,10 +1,10 @@
 """Statements: declared once by a feature, confined to one user, compiled once."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -17,18 +17,16 @@ from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlmodel import col
 
 from todoservice.audit import Audit, Verdict
-from todoservice.confinement import UnscopedStatement, faults, mark, set_columns
+from todoservice.confinement import UnscopedStatement, faults, mark, plain, set_columns
+from todoservice.defaults import Default, default_of
 from todoservice.idempotence import answer_of_done, is_idempotent
 from todoservice.messages import Message
 from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, bind, me
 from todoservice.plugins.faults import did_you_mean
 from todoservice.rows import POSITION, over_rows
-from todoservice.shapes import SEPARATOR, as_json, formatted, joined, json_fault
+from todoservice.shapes import Column, Shape, columns_of
 from todoservice.texts import bound, check_user, compiled, compiled_text, unwrapped
-
-Default = Callable[[Mapping[str, Any]], Any]
-"""Makes a column's value from the other values of its row."""
 
 
 class UnknownQuery(LookupError):
@@ -51,7 +49,8 @@ class Prepared:
     statement: Any
     criteria: tuple[Any, ...]
     dialect: Dialect
-    defaults: Mapping[str, Default]
+    audit: Audit
+    defaults: Mapping[str, Default] = field(default_factory=dict)
     inserts: bool = False
     """Whether it adds rows, which need their user to be there."""
     writes: bool = False
@@ -60,55 +59,52 @@ class Prepared:
     """Whether it may be sent again where nobody knows if it was done."""
     done: "Prepared | None" = None
     """What answers in its place where an earlier sending has done it."""
-    declared: bool = False
-    """Whether it is kept as long as the app, so that it is worth the while to compile it for good."""
-    _pages: dict[str, Executable] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _messages: dict[Executable, Message] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _answers: dict[tuple[Shape, str], Message] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def rows(self) -> Executable:
-        """The statement as it is."""
-        return self._confined(self.statement)
+        """The statement for SQLAlchemy, whose rows it returns."""
+        # The options of the outermost statement reach every select below it, common table expressions included.
+        return plain(self.statement.options(*self.criteria))  # type: ignore[no-any-return]
 
     @cached_property
-    def one_json(self) -> Executable:
-        """The rows, each as the text of a JSON object."""
-        return self._confined(sa.select(as_json(self._objects)))
+    def compiled(self) -> SQLCompiler:
+        """The statement's SQL and its bind parameters."""
+        return compiled(self.rows, self.dialect)
 
     @cached_property
-    def all_json(self) -> Executable:
-        """One row: the text of a JSON array of all."""
-        array = sa.literal_column("'['").concat(joined(as_json(self._objects))).concat(sa.literal_column("']'"))
-        return self._confined(sa.select(array))
+    def sent(self) -> Message:
+        """The statement for the driver."""
+        return Message(str, self.compiled)
 
-    @cached_property
-    def page_json(self) -> Executable:
-        """One row: the JSON objects, with `SEPARATOR` between them; and how many they are."""
-        return self._confined(self._page)
+    def json(self, shape: Shape, parent: "Prepared | None" = None) -> Message:
+        """Return what answers as JSON; with no row where `parent`, a select, selects none.
 
-    def page_json_of(self, parent: "Prepared") -> Executable:
-        """As `page_json`, and no row where `parent`, a declared statement, selects none.
-
-        Raises TypeError for one that takes a parameter which this statement does not.
+        Raises TypeError for a statement that has no such answer, and for a parent that takes a parameter which this
+        statement does not.
         """
+        key = (shape, parent.name if parent else "")
+        if key not in self._answers:
+            around = partial(self.audit.answer, self._columns, shape)
+            self._answers[key] = Message(around, self.compiled, self._compiled_parent(parent) if parent else None)
+        return self._answers[key]
+
+    def _compiled_parent(self, parent: "Prepared") -> SQLCompiler:
         if unknown := sorted(parent.takes - self.takes):
             msg = f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
             raise TypeError(msg)
-        if parent.name not in self._pages:
-            self._pages[parent.name] = self._confined(self._page.having(parent.statement.exists()))
-        return self._pages[parent.name]
+        return parent.compiled
 
-    def shapes(self) -> Iterator[tuple[str, Any]]:
-        """Yield each shape of answer that the statement can have: its name among the scope's methods, and itself."""
-        yield "all", self.rows
-        if self._takes_rows:
-            yield from ((f"{shape} of a list", statement) for shape, statement in self.many.shapes())
-        if json_fault(self.statement):
+    def messages(self) -> Iterator[tuple[str, Message]]:
+        """Yield what is sent for each shape of answer that the statement can have, with the scope's method for it."""
+        yield "all", self.sent
+        if self.takes_rows:
+            yield from ((f"{shape} of a list", message) for shape, message in self.many.messages())
+        if not self._is_json:
             return
-        yield "one_json", self.one_json
-        yield "all_json", self.all_json
-        if self.takes >= {"before", "limit"} and "id" in {column.name for column in self.statement.exported_columns}:
-            yield "page_json", self.page_json
+        yield from ((shape.value, self.json(shape)) for shape in (Shape.ONE, Shape.ALL))
+        if self.takes >= {"before", "limit"} and "id" in {column.name for column in self._columns}:
+            yield Shape.PAGE.value, self.json(Shape.PAGE)
 
     @cached_property
     def many(self) -> "Prepared":
@@ -118,47 +114,31 @@ class Prepared:
         except TypeError as error:
             msg = f"{self.name} {error}"
             raise TypeError(msg) from None
-        return Prepared(
-            self.name, statement, self.criteria, self.dialect, {}, inserts=True, writes=True, declared=self.declared
-        )
+        return Prepared(self.name, statement, self.criteria, self.dialect, self.audit, inserts=True, writes=True)
 
     @property
-    def _takes_rows(self) -> bool:
+    def takes_rows(self) -> bool:
+        """Whether it can insert a list of rows."""
         try:
             return bool(self.many)
         except TypeError:
             return False
 
-    @cached_property
-    def _page(self) -> sa.Select[str, int]:
-        return sa.select(joined(as_json(self._objects), SEPARATOR), sa.func.count())
-
-    def message(self, shape: Executable) -> Executable | Message:
-        """Return one of the shapes as the driver takes it, where the statement was declared."""
-        if not self.declared:
-            return shape
-        if shape not in self._messages:
-            self._messages[shape] = Message(shape)
-        return self._messages[shape]
-
-    def _confined(self, statement: Any) -> Executable:
-        # The options of the outermost statement reach every select below it, common table expressions included.
-        return statement.options(*self.criteria)  # type: ignore[no-any-return]
+    @property
+    def _is_json(self) -> bool:
+        try:
+            return bool(self._columns)
+        except TypeError:
+            return False
 
     @cached_property
-    def compiled(self) -> SQLCompiler:
-        """The statement's SQL and its bind parameters."""
-        return compiled(self.rows, self.dialect)
-
-    @cached_property
-    def _objects(self) -> sa.Subquery:
-        """What the statement returns, in the order and the formats of our JSON: id first, owner last."""
-        if fault := json_fault(self.statement):
-            msg = f"{self.name} {fault}"
-            raise TypeError(msg)
-        result = self.statement.cte("result_rows")
-        columns = sorted(result.c, key=lambda c: {"id": -1, "user_id": 1}.get(c.name, 0))
-        return sa.select(*(formatted(c).label(c.name) for c in columns)).select_from(result).subquery("item")
+    def _columns(self) -> tuple[Column, ...]:
+        """What the statement returns. Raises TypeError where that cannot be an answer as JSON."""
+        try:
+            return columns_of(self.statement, self.compiled)
+        except ValueError as error:
+            msg = f"{self.name} {error}"
+            raise TypeError(msg) from None
 
     @cached_property
     def _names(self) -> frozenset[str]:
@@ -253,9 +233,9 @@ class Statements:
         self._named: dict[str, Any] = {}
 
     def declare(self, feature: str, queries: type[Queries]) -> list[str]:
-        """Prepare every statement of `queries`, and prove each in every shape of answer that it can have.
+        """Prepare and prove every statement of `queries`, so that no request meets one that is not.
 
-        So that no request meets one that is not. Returns a line for each that cannot be confined, or is named twice.
+        Returns a line for each that cannot be confined, or is named twice.
         """
         faults = []
         for name, statement in inspect.getmembers_static(queries):
@@ -273,9 +253,9 @@ class Statements:
             msg = f"{name}: two statements have this name: rename one of them"
             raise UnscopedStatement(msg)
         prepared = self._prepare(statement, name)
-        for kept in filter(None, (prepared, prepared.done)):
-            kept.declared = True
-            self._prove_shapes(kept)
+        if prepared.takes_rows:
+            with _told(f"{name} of a list"):
+                self._verdict(prepared.many.compiled)
         self._declared[statement] = prepared
 
     @property
@@ -317,11 +297,6 @@ class Statements:
         with _told(name):
             return self._proven(unwrapped(statement), name)
 
-    def _prove_shapes(self, prepared: Prepared) -> None:
-        for shape, statement in prepared.shapes():
-            with _told(f"{prepared.name} as {shape}"):
-                self._verdict(compiled(statement, self._dialect))
-
     def _verdict(self, compiled: Compiled) -> Verdict:
         verdict = self.audit.verdict(compiled_text(compiled))
         if verdict.fault is not None:
@@ -335,7 +310,7 @@ class Statements:
         defaults: dict[str, Default] = {}
         if isinstance(statement, sa.Insert) and statement.select is None:
             statement, defaults = _stamped(statement)
-        prepared = Prepared(name, bound(statement), self._criteria, self._dialect, defaults)
+        prepared = Prepared(name, bound(statement), self._criteria, self._dialect, self.audit, defaults)
         verdict = self._verdict(prepared.compiled)
         check_user(statement, verdict.users)
         prepared.inserts, prepared.writes = verdict.inserts, verdict.changes > 0
@@ -346,7 +321,11 @@ class Statements:
 
     def _done(self, prepared: Prepared, changes: int) -> Prepared | None:
         answer = answer_of_done(prepared.statement) if changes == 1 else None
-        return answer if answer is None else Prepared(prepared.name, answer, self._criteria, self._dialect, {})
+        if answer is None:
+            return None
+        done = Prepared(prepared.name, answer, self._criteria, self._dialect, self.audit)
+        self._verdict(done.compiled)
+        return done
 
 
 @contextmanager
@@ -379,21 +358,6 @@ def _stamped(insert: sa.Insert) -> tuple[sa.Insert, dict[str, Default]]:
 
 def _default(column: sa.ColumnElement[Any]) -> Default | None:
     """Return what makes the column's value from the other values of the row, or None where a call must give it."""
-    default = getattr(column, "default", None)
-    if default is None:
+    if getattr(column, "default", None) is None:
         return (lambda _: None) if getattr(column, "nullable", False) else None
-    if default.is_scalar:
-        return lambda _: default.arg
-    if default.is_callable:
-        return lambda values: default.arg(_Row(values))
-    return None
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A row in the making, for defaults that look at it (SQLAlchemy, "Context-Sensitive Default Functions")."""
-
-    values: Mapping[str, Any]
-
-    def get_current_parameters(self) -> Mapping[str, Any]:
-        return self.values
+    return default_of(column.default)

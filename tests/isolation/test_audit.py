@@ -1,5 +1,6 @@
 """The audit accepts what it can prove confined to the user, and refuses everything else."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -13,15 +14,15 @@ import sqlalchemy as sa
 from audit_models import Mood, Slug, Step
 from audit_refusals import REFUSED
 from audit_shapes import ACCEPTED, MINE
+from audit_shapes import T as TODOS
 from psycopg2.extensions import AsIs, Binary
 from psycopg2.sql import SQL
 from sqlalchemy import make_url
 from todoservice_todos.models import Todo
-from todoservice_todos.queries import TodoQueries
 
 from todoservice import UnscopedStatement, uuid7
 from todoservice.audit import Audit
-from todoservice.statements import Statements
+from todoservice.shapes import SEPARATOR, Column, Shape
 
 ME = uuid7()
 OTHER = uuid7()
@@ -104,16 +105,69 @@ def test_what_is_not_proven_is_refused(audit: Audit, text: str, why: str) -> Non
     assert why in str(refused.value).split(" It is: ")[0]
 
 
-@pytest.mark.parametrize("shape", ["rows", "one_json", "all_json", "page_json"])
-@pytest.mark.parametrize(
-    "name", [name for name, value in vars(TodoQueries).items() if isinstance(value, sa.Executable)]
-)
-def test_the_queries_of_todos_are_accepted(audit: Audit, name: str, shape: str) -> None:
-    """In each shape of answer."""
-    dialect = sa.create_engine("postgresql+psycopg2://").dialect
-    prepared = Statements([Todo], dialect).prepared(getattr(TodoQueries, name))
-    verdict = audit.verdict(str(getattr(prepared, shape).compile(dialect=dialect)))
-    assert (verdict.fault, verdict.users) == (None, ("p_me",))
+COLUMNS = (Column("id"), Column("created_at", is_instant=True))
+
+
+@pytest.mark.parametrize("shape", Shape)
+@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
+def test_an_answer_as_json_is_what_its_own_proof_says_of_it(audit: Audit, text: str, shape: Shape) -> None:
+    """It is taken as proven since its statement is; a proof of the whole finds the same."""
+    answer = audit.answer(COLUMNS, shape, text)
+    assert audit.verdict(answer) == Audit(map(table, [Todo, Step, Slug]), [table(Mood)]).verdict(answer)
+
+
+PAGE = f"SELECT t.id {MINE} AND t.title IN %(tuple)s AND t.id < %(id)s ORDER BY t.id DESC LIMIT %(n)s"
+
+
+@pytest.mark.parametrize("parent", ACCEPTED.values(), ids=ACCEPTED)
+def test_so_is_an_answer_that_asks_for_a_parent(audit: Audit, parent: str) -> None:
+    """One that changes rows is refused, since it is only asked whether it has any."""
+    if audit.verdict(parent).changes:
+        with pytest.raises(UnscopedStatement, match="changes rows, where it is only asked whether there are any"):
+            audit.answer(COLUMNS, Shape.PAGE, PAGE, parent)
+        return
+    answer = audit.answer(COLUMNS, Shape.PAGE, PAGE, parent)
+    assert audit.verdict(answer) == Audit(map(table, [Todo, Step, Slug]), [table(Mood)]).verdict(answer)
+
+
+@pytest.mark.parametrize(("text", "parent"), [(f"SELECT id FROM {TODOS}", ""), (PAGE, f"SELECT id FROM {TODOS}")])
+def test_what_is_not_proven_has_no_answer_as_json(audit: Audit, text: str, parent: str) -> None:
+    """Neither a statement nor a parent."""
+    with pytest.raises(UnscopedStatement, match=f"reaches {TODOS} without its user"):
+        audit.answer(COLUMNS, Shape.PAGE, text, parent)
+
+
+def test_no_text_of_another_kind_has_an_answer(audit: Audit) -> None:
+    """It could write itself as something else than what was proven."""
+
+    class Liar(str):
+        __slots__ = ()
+
+        def __format__(self, _: str) -> str:
+            return f"SELECT id FROM {TODOS}"
+
+    with pytest.raises(UnscopedStatement, match="a Liar cannot be audited"):
+        audit.answer(COLUMNS, Shape.ONE, Liar(PAGE))
+    with pytest.raises(ValueError, match="has a column without a name"):
+        Column(Liar("id"))
+
+
+def test_what_is_accepted_is_answered_as_json(cursor: Any, audit: Audit) -> None:
+    """PostgreSQL makes as many objects as there are rows, with the names of the columns."""
+    answered = 0
+    for text in ACCEPTED.values():
+        cursor.execute(text, values(text))
+        names = [column.name for column in cursor.description or ()]
+        if names and all(map(str.isidentifier, names)) and len(set(names)) == len(names):
+            count = cursor.rowcount
+            cursor.connection.rollback()
+            cursor.execute(audit.answer(map(Column, names), Shape.PAGE, text), values(text))
+            objects, found = cursor.fetchone()
+            assert found == count, text
+            assert all(list(json.loads(item)) == names for item in filter(None, objects.split(SEPARATOR))), text
+            answered += 1
+        cursor.connection.rollback()
+    assert answered > 100
 
 
 def test_a_refusal_says_what_to_write(audit: Audit) -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import uvloop
-from sqlalchemy import URL, Connection, Row, text
+from sqlalchemy import URL, Connection, Row, make_url, text
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from todoservice.database import dialect
@@ -58,6 +58,17 @@ def anything(_text: object, _parameters: object) -> None:
 async def leased(pool: Pool) -> Lease:
     """Take a connection out of the pool, for any statement."""
     return Lease(pool, await pool.take(), anything)
+
+
+def lend(url: str, guard: dialect.Guard, do: Callable[[Lease], Awaitable[None]]) -> None:
+    """Do something with a lease, on a loop and with a pool of its own."""
+
+    async def main() -> None:
+        async with opened(make_url(url).set(drivername="postgresql+psycopg2")) as pool:
+            with Lease(pool, await pool.take(), guard) as lease:
+                await do(lease)
+
+    asyncio.run(main())
 
 
 async def work(pool: Pool, do: Callable[[Connection], Result]) -> Result:

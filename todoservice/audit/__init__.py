@@ -1,7 +1,7 @@
 """The audit: the proof that a statement filters by its user. The third of the five layers."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -12,11 +12,12 @@ from sqlalchemy.util import immutabledict
 from sqlglot.errors import SqlglotError
 
 from todoservice.audit.proof import Proof
-from todoservice.audit.reading import Reading, Refused, read, refuse
+from todoservice.audit.reading import Reading, Refused, behind_with, read, refuse
 from todoservice.audit.values import PLAIN, is_safe
 from todoservice.audit.words import FUNCTIONS
 from todoservice.confinement import UnscopedStatement
 from todoservice.models import SCHEMA
+from todoservice.shapes import Column, Shape, around
 
 __all__ = ["Audit", "Verdict"]
 
@@ -52,23 +53,55 @@ class Audit:
         self._owned = {table.name: table for table in owned}
         self._shared = {table.name: table for table in shared}
         self._functions = FUNCTIONS | {name.lower() for name in functions}
-        self._verdict = lru_cache(_KEPT_VERDICTS)(self._prove)
+        self._verdict = lru_cache(_KEPT_VERDICTS)(self._find)
+        self._made: dict[str, Verdict] = {}
+        """Of texts that were just made of proven ones."""
 
     def verdict(self, text: str) -> Verdict:
         """Return what the audit finds of a text as psycopg2 gets it, with `%(name)s` for each parameter."""
         return self._verdict(text)
 
-    def check(self, text: str, parameters: Mapping[str, Any] | None, user_id: UUID) -> None:
-        """Raise UnscopedStatement unless the statement is proven and bound to this user, by values that are literals.
+    def answer(self, columns: Iterable[Column], shape: Shape, text: str, parent: str = "") -> str:
+        """Return the text that answers with the rows of `text` as JSON, and with none where `parent` selects none.
 
-        `parameters` is what is sent with the text: a plain dictionary, or None where nothing is interpolated.
+        It is proven where these two are, and needs no proof of its own: what stands around them holds no parameter, and
+        reads nothing but what `text` returns, which PostgreSQL reads in parentheses as it does alone.
+        Raises UnscopedStatement where one of the two is refused.
         """
+        verdict = self._proven(text)
+        if parent:
+            exists = self._proven(parent)
+            if exists.changes:
+                raise UnscopedStatement(_fault("changes rows, where it is only asked whether there are any", parent))
+            verdict = replace(
+                verdict,
+                users=tuple(sorted({*verdict.users, *exists.users})),
+                lists=verdict.lists | exists.lists,
+                interpolated=verdict.interpolated or exists.interpolated,
+                harmless=verdict.harmless and exists.harmless,
+            )
+        at = behind_with(text)
+        answer = around(text[:at], text[at:], columns, shape, parent)
+        self._made[answer] = verdict
+        self._verdict(answer)
+        del self._made[answer]
+        return answer
+
+    def _proven(self, text: str) -> Verdict:
         if type(text) is not str:
             msg = f"a {type(text).__name__} cannot be audited: send the statement as a str"
             raise UnscopedStatement(msg)
         verdict = self._verdict(text)
         if verdict.fault is not None:
             raise UnscopedStatement(verdict.fault)
+        return verdict
+
+    def check(self, text: str, parameters: Mapping[str, Any] | None, user_id: UUID) -> None:
+        """Raise UnscopedStatement unless the statement is proven and bound to this user, by values that are literals.
+
+        `parameters` is what is sent with the text: a plain dictionary, or None where nothing is interpolated.
+        """
+        verdict = self._proven(text)
         if parameters is None:
             if verdict.interpolated:
                 raise UnscopedStatement(_fault("has no parameters: give a dictionary of them", text))
@@ -90,6 +123,9 @@ class Audit:
                 kind = type(value).__name__
                 why = f"binds a {kind} to {name}, which could be more than a value: bind a plain str, int, UUID or such"
                 raise UnscopedStatement(_fault(why, text))
+
+    def _find(self, text: str) -> Verdict:
+        return self._made.get(text) or self._prove(text)
 
     def _prove(self, text: str) -> Verdict:
         try:

@@ -17,8 +17,6 @@ from todoservice.audit.relations import OWNER, Place, Relation, Relations, Sourc
 from todoservice.audit.words import FUNCTIONS, NAMED_COLUMNS
 
 _KEPT: Final = frozenset({OWNER, "id"})
-_TABLE_OF_HOST: Final = "item"
-"""What the host's own JSON calls a subquery: it may be a table's name too."""
 
 
 class Proof(Values):
@@ -303,7 +301,7 @@ class Proof(Values):
         return f"reads {known}, which no plugin has declared: return its class from todoservice_models"
 
     def _check_name(self, name: str, table: sa.Table | None) -> None:
-        if name in self._tables and self._tables[name] is not table and not (table is None and name == _TABLE_OF_HOST):
+        if name in self._tables and self._tables[name] is not table:
             refuse(f"gives the name of the table {name} to something else: write AS with another name")
 
     def _confine(self, sources: Sources, where: Any, place: Place) -> Place:

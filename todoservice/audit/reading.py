@@ -8,6 +8,7 @@ what it read: each name in quotation marks, each value as a numbered placeholder
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NoReturn
 
 from todoservice.audit.words import (
@@ -33,6 +34,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_WITH: Final = re.compile(r"\s*with\b", re.IGNORECASE)
 _LONGEST_NAME: Final = 63
 _MOST_TOKENS: Final = 100_000
 _DEEPEST: Final = 50
@@ -71,6 +73,8 @@ class _Token:
     text: str
     apart: bool
     """Whether white space stands before it."""
+    at: int = 0
+    """Where it begins."""
 
     @property
     def key(self) -> str:
@@ -98,11 +102,23 @@ def _tokens(text: str) -> list[_Token]:
             apart = True
             continue
         depth += (found == "(") - (found == ")")
-        tokens.append(_Token(kind, match.group("name") if kind == "placeholder" else found, apart))
+        tokens.append(_Token(kind, match.group("name") if kind == "placeholder" else found, apart, match.start()))
         apart = False
         if len(tokens) > _MOST_TOKENS or depth > _DEEPEST:
             refuse("is too long or too deeply nested to be proven: make several of it")
     return tokens
+
+
+def behind_with(text: str) -> int:
+    """Return where a statement begins behind its common table expressions: 0 where it has none. Raises Refused."""
+    if not _WITH.match(text):
+        return 0
+    depth = 0
+    for before, token in pairwise(_tokens(text)):
+        depth += (before.text == "(") - (before.text == ")")
+        if before.text == ")" and depth == 0 and token.key not in {",", "as"}:
+            return token.at
+    return 0
 
 
 def _refuse_character(text: str, position: int) -> NoReturn:

@@ -87,6 +87,10 @@ class Lease:
         """Have SQLAlchemy execute a statement. Raises DBAPIError, and StatementError for a value of no use."""
         return await greenlet_spawn(self.connection.execute, statement, values)
 
+    async def execute_text(self, text: str, values: Mapping[str, Any]) -> CursorResult[Any]:
+        """Have SQLAlchemy give a text to the driver, and tell its listeners of it. Raises DBAPIError."""
+        return await greenlet_spawn(self.connection.exec_driver_sql, text, values)
+
     async def ask(self, text: str, values: Mapping[str, Any]) -> Cursor:
         """Give a text to the driver as it is. Raises DBAPIError, and what the connection's guard raises."""
         if self._is_over:

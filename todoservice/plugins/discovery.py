@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from operator import itemgetter
 from types import ModuleType
 from typing import Final
 
@@ -63,10 +64,13 @@ def installed(settings: Settings) -> tuple[list[Found], list[Fault]]:
     first module that cannot be imported. What is blocked or cannot work is not imported. Of two that claim one thing
     the second is at fault: never the one that the host brings.
     """
-    points = sorted(entry_points(group=GROUP), key=lambda point: (not _is_own(point), point.name, _origin(point)))
+    origins = [(not _is_own(point), point.name, _origin(point), point) for point in entry_points(group=GROUP)]
+    origins.sort(key=itemgetter(0, 1, 2))
+    points = [point for *_, point in origins]
+    owners = [(point.name, canonicalize_name(point.dist.name)) for point in points if point.dist]
     blocked = _blocking(settings)
     found = [
-        Found(point.name, _origin(point), _requires(point, points), blocked=blocked(point.name)) for point in points
+        Found(name, origin, _requires(point, owners), blocked=blocked(name)) for _, name, origin, point in origins
     ]
     found = _with_names_looked_at(found, "uninstall one of them")
     kept_out = {one.name for one in found if one.blocked}
@@ -87,10 +91,10 @@ def _is_own(point: EntryPoint) -> bool:
     return point.dist is not None and requirements.is_host(point.dist.name)
 
 
-def _requires(point: EntryPoint, points: Sequence[EntryPoint]) -> tuple[str, ...]:
+def _requires(point: EntryPoint, owners: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the plugins that this one's distribution requires. `owners` has each plugin with its distribution."""
     names = requirements.required(point.dist)
-    others = {other.name for other in points if other.dist and canonicalize_name(other.dist.name) in names}
-    return tuple(sorted(others - {point.name}))
+    return tuple(sorted({plugin for plugin, owner in owners if owner in names} - {point.name}))
 
 
 def _blocking(settings: Settings) -> Callable[[str], str]:

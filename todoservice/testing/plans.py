@@ -8,13 +8,14 @@ from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
+from todoservice.messages import Message
 from todoservice.migrations import transaction
 from todoservice.models import SCHEMA, Owned, User, uuid7
 from todoservice.plugins import Plugin
 from todoservice.plugins.host import Host
 from todoservice.settings import Settings
+from todoservice.shapes import Shape
 from todoservice.statements import Prepared
 from todoservice.testing import databases
 
@@ -113,31 +114,30 @@ class Plans:
         query, _, parent = query.partition(" of ")
         prepared = self._host.statements.prepared(query)
         if parent:
-            page = prepared.page_json_of(self._host.statements.prepared(parent))
+            page = prepared.json(Shape.PAGE, self._host.statements.prepared(parent))
             return [self._plan(f"{query} as page_json of {parent}", page, prepared.parameters(self.user_id, params))]
         return [
-            self._plan(f"{query} as {shape}", statement, _values(prepared, shape, self.user_id, params))
+            self._plan(f"{query} as {shape}", message, _values(prepared, shape, self.user_id, params))
             for which in (prepared, prepared.done)
             if which is not None
-            for shape, statement in which.shapes()
+            for shape, message in which.messages()
         ]
 
     def _add(self, ids: list[UUID]) -> None:
         self.owner.execute(sa.insert(User), [{"id": id} for id in ids])
 
-    def _plan(self, name: str, statement: sa.Executable, values: Mapping[str, Any]) -> Plan:
+    def _plan(self, name: str, message: Message, values: Mapping[str, Any]) -> Plan:
         # The first one reads the catalogues too.
-        return [self._explained(name, statement, values) for _ in range(2)][1]
+        return [self._explained(name, message, values) for _ in range(2)][1]
 
-    def _explained(self, name: str, statement: sa.Executable, values: Mapping[str, Any]) -> Plan:
+    def _explained(self, name: str, message: Message, values: Mapping[str, Any]) -> Plan:
+        text, parameters = message.bound(values)
         with self._service.begin() as undone:
             self._service.execute(_SET_USER, {"user_id": str(self.user_id)})
             before = self._reads()
-            with _explaining(self._service) as plans:
-                self._service.execute(statement, values)
+            plan = self._service.exec_driver_sql(f"{_EXPLAIN} {text}", parameters).scalar_one()[0]["Plan"]
             reads = self._reads() - before
             undone.rollback()
-        (plan,) = plans
         nodes = tuple(_nodes(plan))
         owned = {table.name for table in self._tables}
         scanned = {table for (table, column), count in reads.items() if column == "seq_scan" and count}
@@ -181,26 +181,6 @@ def _copies(table: sa.Table, user_id: UUID, ids: list[UUID]) -> sa.Insert:
         .order_by(others.c.id, table.c.id)
     )
     return sa.insert(table).from_select([table.c.user_id, *columns], rows)
-
-
-@contextmanager
-def _explaining(connection: sa.Connection) -> Iterator[list[dict[str, Any]]]:
-    """Have the statements of the block explained: yield the plans."""
-    plans: list[dict[str, Any]] = []
-
-    def explain(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> tuple[str, Any]:
-        return f"{_EXPLAIN} {statement}", parameters
-
-    def keep(_: Any, cursor: Any, *__: Any) -> None:
-        plans.append(cursor.fetchone()[0][0]["Plan"])
-
-    event.listen(connection, "before_cursor_execute", explain, retval=True)
-    event.listen(connection, "after_cursor_execute", keep)
-    try:
-        yield plans
-    finally:
-        event.remove(connection, "before_cursor_execute", explain)
-        event.remove(connection, "after_cursor_execute", keep)
 
 
 def _nodes(plan: Mapping[str, Any], table: str | None = None) -> Iterator[Mapping[str, Any]]:

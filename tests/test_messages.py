@@ -1,0 +1,209 @@
+"""What a statement answers as JSON is what it answers as rows, and SQLAlchemy and the driver send the same."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from asking import lend
+from sqlalchemy import event, make_url
+from sqlalchemy.orm import defer, relationship
+from sqlmodel import Field, SQLModel, col
+
+from todoservice import Owned, Queries, UnscopedStatement, param
+from todoservice.database.dialect import AsyncPsycopg2Dialect
+from todoservice.database.lease import Lease
+from todoservice.shapes import Shape
+from todoservice.statements import Statements
+
+
+def told(context: Any) -> str:
+    """Return what the default of a column sees of its row."""
+    return f"changed to {context.get_current_parameters()['p_item']}"
+
+
+class Wish(Owned, table=True):
+    """Names that the host's own SQL could have, what SQLAlchemy fills by itself, and what it would load along."""
+
+    __tablename__ = "wishes"
+
+    item: str
+    row: str | None = Field(default=None, sa_column=sa.Column("row", sa.Text))
+    note: str | None = Field(default=None, sa_column_kwargs={"onupdate": told})
+    state: str = Field(default="new", sa_column_kwargs={"onupdate": "old"})
+
+
+class Idea(Owned, table=True):
+    """What a wish loads along."""
+
+    __tablename__ = "ideas"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["user_id", "wish_id"], ["todoservice.wishes.user_id", "todoservice.wishes.id"]),
+    )
+    wish_id: UUID
+
+
+TABLES: list[Any] = [Wish.__dict__["__table__"], Idea.__dict__["__table__"]]
+sa.inspect(Wish).add_property("ideas", relationship(Idea, lazy="joined", viewonly=True))
+
+
+class WishQueries(Queries):
+    """Queries that a plain text and plain values do not make."""
+
+    make = sa.insert(Wish).returning(Wish)
+    change = sa.update(Wish).where(col(Wish.id) == param("id")).values(item=param("item")).returning(Wish)
+    all = sa.select(Wish).order_by(col(Wish.id))
+    some = sa.select(Wish).where(col(Wish.item).in_(param("items"))).order_by(col(Wish.id))
+    spaced = sa.select(Wish).where(col(Wish.item) == param("an item"))
+    literal = sa.select(Wish).where(col(Wish.item) == sa.literal("b", literal_execute=True))
+    page = (
+        sa.select(Wish)
+        .where(col(Wish.item) != "c", col(Wish.id) < param("before"))
+        .order_by(col(Wish.id).desc())
+        .limit(param("limit"))
+    )
+    parent = sa.select(Wish).where(col(Wish.item) == "b")
+    nobody = sa.select(Wish).where(col(Wish.item) == "z")
+    listed = sa.select(Wish).where(col(Wish.item) == "a", col(Wish.item).in_(param("items")))
+    gone = sa.select(sa.delete(Wish).where(col(Wish.item) == "c").returning(Wish).cte("gone"))
+
+
+@pytest.fixture
+def statements() -> Statements:
+    """Return the statements of an app that has declared them."""
+    statements = Statements([Wish, Idea], AsyncPsycopg2Dialect())
+    assert statements.declare("wishes", WishQueries) == []
+    return statements
+
+
+Do = Callable[[Lease], Awaitable[None]]
+Send = Callable[[Do], None]
+
+
+@pytest.fixture
+def send(fresh_url: str, statements: Statements, user: UUID) -> Iterator[Send]:
+    """Return what does something with a lease that is guarded for the user, in a database with three wishes."""
+    plain = sa.create_engine(make_url(fresh_url).set(drivername="postgresql+psycopg2"))
+    make = statements.prepared(WishQueries.make)
+    with plain.begin() as connection:
+        SQLModel.metadata.create_all(connection, tables=TABLES)
+        connection.execute(sa.text("INSERT INTO todoservice.users (id) VALUES (:id)"), {"id": user})
+        wishes = [connection.execute(make.rows, make.parameters(user, {"item": item})).one() for item in "abc"]
+        idea = statements.prepared(sa.insert(Idea))
+        for _ in range(2):
+            connection.execute(idea.rows, idea.parameters(user, {"wish_id": wishes[0].id}))
+    yield lambda do: lend(fresh_url, lambda text, given: statements.audit.check(text, given, user), do)
+    plain.dispose()
+
+
+ASKED: list[tuple[Any, dict[str, Any], str]] = [
+    (WishQueries.all, {}, "abc"),
+    (WishQueries.some, {"items": ["a", "c", "x"]}, "ac"),
+    (WishQueries.some, {"items": []}, ""),
+    (WishQueries.spaced, {"an item": "b"}, "b"),
+    (WishQueries.literal, {}, "b"),
+    (WishQueries.gone, {}, "c"),
+    (WishQueries.parent.union_all(WishQueries.nobody), {}, "b"),
+    (sa.select(Wish).options(defer(sa.inspect(Wish).attrs.note.class_attribute)), {}, "abc"),
+    (sa.select(Wish).where(col(Wish.item).in_(["b", "c"])), {}, "bc"),
+]
+
+
+@pytest.mark.parametrize("listened", [False, True])
+@pytest.mark.parametrize(("query", "params", "items"), ASKED)
+def test_json_is_what_the_rows_are(
+    send: Send, statements: Statements, user: UUID, query: Any, params: dict[str, Any], items: str, listened: bool
+) -> None:
+    """Each with all columns of its class and no others, whether a listener hears of the statement or not."""
+    prepared = statements.prepared(query)
+    values = prepared.parameters(user, params)
+    heard: list[str] = []
+
+    async def do(lease: Lease) -> None:
+        message = prepared.json(Shape.ALL)
+        if listened:
+            event.listen(lease.connection.engine, "before_cursor_execute", lambda *given: heard.append(given[2]))
+        [array] = (await message.execute(lease, values)).fetchone()
+        assert heard == [message.bound(values)[0]] * listened
+        found = json.loads(array)
+        assert "".join(item["item"] for item in found) == items
+        if query is not WishQueries.gone:
+            rows = (await lease.execute(prepared.rows, values)).all()
+            assert [row.item for row in rows] == [item["item"] for item in found]
+            assert all(set(row._fields) == item.keys() for row, item in zip(rows, found, strict=True))
+        assert all(item.keys() == {"id", "item", "row", "note", "state", "user_id"} for item in found)
+
+    send(do)
+
+
+def test_what_a_change_fills_by_itself(send: Send, statements: Statements, user: UUID) -> None:
+    """A value, and a function of the row, as where SQLAlchemy sends it."""
+    every, change = statements.prepared(WishQueries.all), statements.prepared(WishQueries.change)
+
+    async def do(lease: Lease) -> None:
+        id = (await lease.execute(every.rows, every.parameters(user, {}))).all()[0].id
+        values = change.parameters(user, {"id": id, "item": "d"})
+        [made] = (await change.json(Shape.ONE).execute(lease, values)).fetchone()
+        row = (await lease.execute(change.rows, values)).one()
+        expected = {"item": "d", "note": "changed to d", "state": "old"}
+        assert json.loads(made).items() >= expected.items()
+        assert row._asdict().items() >= expected.items()
+
+    send(do)
+
+
+@pytest.mark.parametrize(("parent", "count"), [(WishQueries.parent, 2), (WishQueries.nobody, None)])
+def test_a_page_and_its_parent_each_have_values_of_their_own(
+    send: Send, statements: Statements, user: UUID, parent: Any, count: int | None
+) -> None:
+    """Though SQLAlchemy names them alike: what one compares with is not what the other does."""
+    page = statements.prepared(WishQueries.page)
+    values = page.parameters(user, {"before": UUID(int=2**128 - 1), "limit": 5})
+    message = page.json(Shape.PAGE, statements.prepared(parent))
+
+    async def do(lease: Lease) -> None:
+        found = (await message.execute(lease, values)).fetchone()
+        assert (found and found[1]) == count
+
+    send(do)
+
+
+def test_a_parent_may_take_a_list(send: Send, statements: Statements, user: UUID) -> None:
+    """Of another length each time."""
+    some, listed = statements.prepared(WishQueries.some), statements.prepared(WishQueries.listed)
+    message = some.json(Shape.PAGE, listed)
+
+    async def do(lease: Lease) -> None:
+        for items, count in ((["a", "b"], 2), (["a"], 1), (["b", "c"], None)):
+            found = (await message.execute(lease, some.parameters(user, {"items": items}))).fetchone()
+            assert (found and found[1]) == count
+
+    send(do)
+
+
+def test_a_parent_that_changes_rows_is_refused(statements: Statements) -> None:
+    """It would be asked for its rows only."""
+    page = statements.prepared(WishQueries.page).json(Shape.PAGE, statements.prepared(WishQueries.gone))
+    with pytest.raises(UnscopedStatement, match="changes rows, where it is only asked whether there are any"):
+        page.bound({"p_me": None, "p_before": None, "p_limit": 1})
+
+
+class Shouting(str):
+    """A label that writes itself as something else than it is."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return 'id" FROM todoservice.wishes) AS _row --'
+
+    __format__ = lambda self, _: str(self)  # noqa: E731
+
+
+def test_a_label_is_the_text_that_it_is(statements: Statements) -> None:
+    """However it would write itself."""
+    query: Any = sa.select(col(Wish.item).label(Shouting("loud")))
+    text, _ = statements.prepared(query).json(Shape.ONE).bound({"p_me": None})
+    assert 'SELECT "loud" FROM _rows' in text
+    assert "--" not in text
