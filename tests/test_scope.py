@@ -43,6 +43,7 @@ from todoservice.database.client import NotOpen
 from todoservice.database.lease import Lease
 from todoservice.pagination import PageRequest
 from todoservice.problems import ServiceUnavailable
+from todoservice.texts import compiled_text
 
 
 @pytest.fixture
@@ -518,7 +519,10 @@ def test_no_request_meets_a_statement_that_was_not_proven_at_start(
         assert await mine.execute(TodoQueries.delete_todo, id=made.id) == 1
 
     playing(app, user, other_user)(scenario)
-    assert late == []
+    read_back = [prepared.done for prepared in app.state.data.statements.declared if prepared.done]
+    for prepared in read_back:
+        app.state.data.statements.audit.verdict(compiled_text(prepared.compiled))
+    assert (len(read_back), late) == (2, [])
 
 
 class Word(StrEnum):

@@ -261,7 +261,7 @@ def test_a_page_and_what_it_is_of_share_their_parameters(statements: Statements)
     statements.declare("todos", TodoQueries)
     page, parent = statements.prepared(TodoQueries.list_todos), statements.prepared(TodoQueries.retrieve_todo)
     with pytest.raises(TypeError) as refused:
-        page.json(Shape.PAGE, parent)
+        page.page_of(parent)
     assert str(refused.value) == (
         "todos.retrieve_todo takes id, and todos.list_todos does not: give the two the same name"
     )
@@ -288,9 +288,17 @@ UNANSWERED: dict[str, tuple[Any, str]] = {
         sa.select(sa.literal_column("lower(title)")).select_from(Todo),
         "has a column without a name, lower(title): write .label(...) for an answer as JSON",
     ),
+    "a sign": (
+        sa.select(-sa.func.length(Todo.title)),
+        "has a column without a name, -length(todoservice.todos.title): write .label(...) for an answer as JSON",
+    ),
+    "one name twice": (
+        sa.select(col(Todo.title).label("x"), col(Todo.description).label("x")),
+        "has two columns named x: write .label(...) for an answer as JSON",
+    ),
     "the host's name": (
         sa.select(sa.select(Todo).cte("_rows").c.id),
-        "holds the name _rows, which its rows have: write another for an answer as JSON",
+        "holds the name _rows, which the host has beside it: write another for an answer as JSON",
     ),
 }
 

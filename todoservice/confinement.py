@@ -10,15 +10,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Query
+from sqlalchemy.orm import Load
 
 from todoservice.models import Owned, Shared
 
 _TAKEN: Final = (
     sa.Select, sa.CompoundSelect, sa.Insert, sa.Update, sa.Delete, sa.TextClause, sa.TextualSelect,
 )  # fmt: skip
-
-_AS_SUBQUERY: Final = Query._compile_options + {"_enable_eagerloads": False, "_render_for_subquery": True}
 
 
 class UnscopedStatement(Exception):
@@ -93,15 +91,17 @@ def mark(statement: Any) -> None:
             element._set_propagate_attrs(next(filter(None, found), element._propagate_attrs))
 
 
-def plain(statement: Any) -> Any:
-    """Return the statement with all columns of what it selects and no others, as a subquery has them.
+def alone(statement: Any) -> Any:
+    """Return the statement without what relationships load along: a row would have its columns, and come as often."""
+    return statement.options(*_lazily(statement)) if isinstance(statement, sa.Select) else statement
 
-    SQLAlchemy would leave out those that a class defers, and join what its relationships load along.
-    """
-    if isinstance(statement, sa.Select) and statement._propagate_attrs.get("compile_state_plugin") == "orm":
-        statement = statement._generate()
-        statement._compile_options = _AS_SUBQUERY
-    return statement
+
+def _lazily(select: sa.Select[Any]) -> Iterator[Load]:
+    for described in select.column_descriptions:
+        entity: Any = described.get("entity")
+        if entity is not None and described["expr"] is entity:
+            joined = (one for one in sa.inspect(entity).mapper.relationships if one.lazy in {"joined", False})
+            yield from (Load(entity).lazyload(getattr(entity, one.key)) for one in joined)
 
 
 def _is_table(element: Any) -> bool:

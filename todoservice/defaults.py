@@ -15,7 +15,7 @@ def default_of(default: Any) -> Default | None:
     if default.is_scalar:
         return lambda _: default.arg
     if default.is_callable:
-        return lambda values: default.arg(_Row(values))
+        return lambda values: default.arg(_Row(values, default.column))
     return None
 
 
@@ -23,7 +23,8 @@ def default_of(default: Any) -> Default | None:
 class _Row:
     """A row in the making, for defaults that look at it (SQLAlchemy, "Context-Sensitive Default Functions")."""
 
-    values: Mapping[str, Any]
+    current_parameters: Mapping[str, Any]
+    current_column: Any
 
-    def get_current_parameters(self) -> Mapping[str, Any]:
-        return self.values
+    def get_current_parameters(self, isolate_multiinsert_groups: bool = True) -> Mapping[str, Any]:  # noqa: ARG002 - SQLAlchemy's
+        return self.current_parameters

@@ -2,12 +2,11 @@
 
 SQLAlchemy's own execution looks up the compiled form, and makes a context and a result for each call, in a greenlet of
 its own: more work than psycopg2 has with the statement itself. Its types and its handling of errors are used as they
-are. Who listens to what it executes, as tracing does, has it execute these too.
+are. Who listens to its cursors, as tracing does, hears of these too: then it sends the text.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -15,14 +14,11 @@ from todoservice.confinement import UnscopedStatement
 from todoservice.database.dialect import exact
 from todoservice.database.lease import Lease
 from todoservice.defaults import Default, default_of
-from todoservice.parameters import KEY
+from todoservice.shapes import APART
 
 Processor = Callable[[Any], Any]
 Bound = tuple[str, dict[str, Any]]
 """A text, and the parameters that it is sent with."""
-_PLACEHOLDER: Final = re.compile(r"%%|%\((\w+)\)s")
-_APART: Final = "__of"
-"""Ends the names of a parent's own values: the statement's may be named as they are."""
 
 
 class Answer(Protocol):
@@ -39,8 +35,10 @@ class Answer(Protocol):
 class Message:
     """A statement of whose answer nothing is converted: psycopg2's own reading of it will do."""
 
-    def __init__(self, around: Callable[..., str], statement: SQLCompiler, parent: SQLCompiler | None = None) -> None:
-        """Take what makes the text that is sent of the statement's own, and of that of `parent`, where there is one."""
+    def __init__(
+        self, statement: SQLCompiler, parent: SQLCompiler | None = None, around: Callable[..., str] = str
+    ) -> None:
+        """`around` makes the text that is sent of the statement's own, and of that of `parent`, where there is one."""
         self._around = around
         self._statement = _Part(statement)
         self._parent = None if parent is None else _Part(parent)
@@ -64,8 +62,8 @@ class Message:
         text, parameters = self._statement.bound(values)
         if self._parent is None:
             return self._text or self._made(text), parameters
-        within, more = _apart(*self._parent.bound(values))
-        return self._text or self._made(text, within), parameters | more
+        parent, others = self._parent.bound(values)
+        return self._text or self._made(text, parent), parameters | {f"{APART}{name}": others[name] for name in others}
 
     def _made(self, *texts: str) -> str:
         text = self._around(*texts)
@@ -96,11 +94,14 @@ class _Part:
         return self.text, {name: exact(value) for name, value in parameters.items()}
 
     def _expanded(self, values: Mapping[str, Any]) -> Bound:
-        filled = {name: default(values) for name, default in self._defaults.items()}
-        state = self._made.construct_expanded_state({**values, **filled})
+        given = self._made.construct_params(values, escape_names=False)
+        for name, default in self._defaults.items():
+            given[name] = default(given)
+        state = self._made.construct_expanded_state(given, escape_names=False)
         processors = self._processors | dict(state.processors)
+        called = self._made.escaped_bind_names
         parameters = {
-            name: exact(processors[name](value) if name in processors else value)
+            called.get(name, name): exact(processors[name](value) if name in processors else value)
             for name, value in state.parameters.items()
         }
         return state.statement, parameters
@@ -116,7 +117,7 @@ def _processors(made: SQLCompiler) -> Iterator[tuple[str, Processor]]:
     for bind, name in made.bind_names.items():
         processor = bind.type.dialect_impl(made.dialect).bind_processor(made.dialect)
         if processor is not None:
-            yield made.escaped_bind_names.get(name, name), processor
+            yield name, processor
 
 
 def _defaults(made: SQLCompiler) -> Iterator[tuple[str, Default]]:
@@ -125,15 +126,3 @@ def _defaults(made: SQLCompiler) -> Iterator[tuple[str, Default]]:
         for column in columns:
             if (filled := default_of(getattr(column, default))) is not None:
                 yield column.key, filled
-
-
-def _apart(text: str, parameters: dict[str, Any]) -> Bound:
-    """Return a parent's text with its own values named apart."""
-    own = {name: name + _APART for name in parameters if not name.startswith(KEY)}
-    if not own:
-        return text, parameters
-
-    def named(found: re.Match[str]) -> str:
-        return f"%({own[found[1]]})s" if found[1] in own else found[0]
-
-    return _PLACEHOLDER.sub(named, text), {own.get(name, name): value for name, value in parameters.items()}

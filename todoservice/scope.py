@@ -149,7 +149,7 @@ class Scope:
 
     def _page_json_of(self, parent: Any) -> Callable[[Prepared], Sendable]:
         self._data.statements.declared_name(parent)
-        return lambda prepared: prepared.json(Shape.PAGE, self._data.statements.prepared(parent))
+        return lambda prepared: prepared.page_of(self._data.statements.prepared(parent))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlmodel import col
 
 from todoservice.audit import Audit, Verdict
-from todoservice.confinement import UnscopedStatement, faults, mark, plain, set_columns
+from todoservice.confinement import UnscopedStatement, alone, faults, mark, set_columns
 from todoservice.defaults import Default, default_of
 from todoservice.idempotence import answer_of_done, is_idempotent
 from todoservice.messages import Message
@@ -25,7 +25,7 @@ from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, bind, me
 from todoservice.plugins.faults import did_you_mean
 from todoservice.rows import POSITION, over_rows
-from todoservice.shapes import Column, Shape, columns_of
+from todoservice.shapes import Columns, Shape, columns_of
 from todoservice.texts import bound, check_user, compiled, compiled_text, unwrapped
 
 
@@ -59,13 +59,13 @@ class Prepared:
     """Whether it may be sent again where nobody knows if it was done."""
     done: "Prepared | None" = None
     """What answers in its place where an earlier sending has done it."""
-    _answers: dict[tuple[Shape, str], Message] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _answers: dict[str, Message] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def rows(self) -> Executable:
         """The statement for SQLAlchemy, whose rows it returns."""
         # The options of the outermost statement reach every select below it, common table expressions included.
-        return plain(self.statement.options(*self.criteria))  # type: ignore[no-any-return]
+        return alone(self.statement.options(*self.criteria))  # type: ignore[no-any-return]
 
     @cached_property
     def compiled(self) -> SQLCompiler:
@@ -75,25 +75,30 @@ class Prepared:
     @cached_property
     def sent(self) -> Message:
         """The statement for the driver."""
-        return Message(str, self.compiled)
+        return Message(self.compiled)
 
-    def json(self, shape: Shape, parent: "Prepared | None" = None) -> Message:
-        """Return what answers as JSON; with no row where `parent`, a select, selects none.
+    def json(self, shape: Shape) -> Message:
+        """Return what answers as JSON. Raises TypeError for a statement that has no such answer."""
+        if shape not in self._answers:
+            self._answers[shape] = Message(self.compiled, around=partial(self.audit.answer, self._columns, shape))
+        return self._answers[shape]
 
-        Raises TypeError for a statement that has no such answer, and for a parent that takes a parameter which this
-        statement does not.
+    def page_of(self, parent: "Prepared") -> Message:
+        """Return what answers with a page as JSON, and with no row where `parent`, a declared statement, selects none.
+
+        Raises TypeError as `json` does, and for a parent that changes rows, or takes a parameter which this statement
+        does not.
         """
-        key = (shape, parent.name if parent else "")
-        if key not in self._answers:
-            around = partial(self.audit.answer, self._columns, shape)
-            self._answers[key] = Message(around, self.compiled, self._compiled_parent(parent) if parent else None)
-        return self._answers[key]
-
-    def _compiled_parent(self, parent: "Prepared") -> SQLCompiler:
+        if parent.writes:
+            msg = f"{parent.name} changes rows, and is only asked whether there are any: give a select"
+            raise TypeError(msg)
         if unknown := sorted(parent.takes - self.takes):
             msg = f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
             raise TypeError(msg)
-        return parent.compiled
+        if parent.name not in self._answers:
+            around = partial(self.audit.answer, self._columns, Shape.PAGE)
+            self._answers[parent.name] = Message(self.compiled, parent.compiled, around)
+        return self._answers[parent.name]
 
     def messages(self) -> Iterator[tuple[str, Message]]:
         """Yield what is sent for each shape of answer that the statement can have, with the scope's method for it."""
@@ -103,7 +108,7 @@ class Prepared:
         if not self._is_json:
             return
         yield from ((shape.value, self.json(shape)) for shape in (Shape.ONE, Shape.ALL))
-        if self.takes >= {"before", "limit"} and "id" in {column.name for column in self._columns}:
+        if self.takes >= {"before", "limit"} and "id" in self._columns:
             yield Shape.PAGE.value, self.json(Shape.PAGE)
 
     @cached_property
@@ -127,12 +132,12 @@ class Prepared:
     @property
     def _is_json(self) -> bool:
         try:
-            return bool(self._columns)
+            return bool(self._columns.each)
         except TypeError:
             return False
 
     @cached_property
-    def _columns(self) -> tuple[Column, ...]:
+    def _columns(self) -> Columns:
         """What the statement returns. Raises TypeError where that cannot be an answer as JSON."""
         try:
             return columns_of(self.statement, self.compiled)

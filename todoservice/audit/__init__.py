@@ -1,7 +1,7 @@
 """The audit: the proof that a statement filters by its user. The third of the five layers."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -17,7 +17,7 @@ from todoservice.audit.values import PLAIN, is_safe
 from todoservice.audit.words import FUNCTIONS
 from todoservice.confinement import UnscopedStatement
 from todoservice.models import SCHEMA
-from todoservice.shapes import Column, Shape, around
+from todoservice.shapes import APART, Columns, Shape, apart, around
 
 __all__ = ["Audit", "Verdict"]
 
@@ -44,6 +44,18 @@ class Verdict:
     harmless: bool = False
     """Whether it changes nothing: no rows, and it calls no function whose doing only the operator knows."""
 
+    def beside(self, parent: "Verdict") -> "Verdict":
+        """Return the verdict of this text and a parent's in one, whose parameters are named apart."""
+        return Verdict(
+            None,
+            tuple(sorted({*self.users, *(f"{APART}{name}" for name in parent.users)})),
+            self.lists | {f"{APART}{name}" for name in parent.lists},
+            self.interpolated or parent.interpolated,
+            self.inserts or parent.inserts,
+            self.changes + parent.changes,
+            self.harmless and parent.harmless,
+        )
+
 
 class Audit:
     """Proves each statement of an app, once for each distinct text, and compares the bound user every time."""
@@ -61,27 +73,19 @@ class Audit:
         """Return what the audit finds of a text as psycopg2 gets it, with `%(name)s` for each parameter."""
         return self._verdict(text)
 
-    def answer(self, columns: Iterable[Column], shape: Shape, text: str, parent: str = "") -> str:
-        """Return the text that answers with the rows of `text` as JSON, and with none where `parent` selects none.
+    def answer(self, columns: Columns, shape: Shape, text: str, parent: str = "") -> str:
+        """Return the text that answers with the rows of `text` as JSON; as a page, with none where `parent` has none.
 
-        It is proven where these two are, and needs no proof of its own: what stands around them holds no parameter, and
-        reads nothing but what `text` returns, which PostgreSQL reads in parentheses as it does alone.
+        The parameters of `parent` are named apart in it. It is proven where these two are, and needs no proof of its
+        own: each is a common table expression, which PostgreSQL reads as it does the statement alone, and what stands
+        around them holds no parameter and reads nothing but what they return.
         Raises UnscopedStatement where one of the two is refused.
         """
         verdict = self._proven(text)
         if parent:
-            exists = self._proven(parent)
-            if exists.changes:
-                raise UnscopedStatement(_fault("changes rows, where it is only asked whether there are any", parent))
-            verdict = replace(
-                verdict,
-                users=tuple(sorted({*verdict.users, *exists.users})),
-                lists=verdict.lists | exists.lists,
-                interpolated=verdict.interpolated or exists.interpolated,
-                harmless=verdict.harmless and exists.harmless,
-            )
+            verdict = verdict.beside(self._proven(parent))
         at = behind_with(text)
-        answer = around(text[:at], text[at:], columns, shape, parent)
+        answer = around(text[:at], text[at:], columns, shape, apart(parent))
         self._made[answer] = verdict
         self._verdict(answer)
         del self._made[answer]

@@ -8,6 +8,7 @@ what it read: each name in quotation marks, each value as a numbered placeholder
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NoReturn
 
@@ -109,6 +110,7 @@ def _tokens(text: str) -> list[_Token]:
     return tokens
 
 
+@lru_cache(256)
 def behind_with(text: str) -> int:
     """Return where a statement begins behind its common table expressions: 0 where it has none. Raises Refused."""
     if not _WITH.match(text):

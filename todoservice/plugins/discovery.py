@@ -69,9 +69,7 @@ def installed(settings: Settings) -> tuple[list[Found], list[Fault]]:
     points = [point for *_, point in origins]
     owners = [(point.name, canonicalize_name(point.dist.name)) for point in points if point.dist]
     blocked = _blocking(settings)
-    found = [
-        Found(name, origin, _requires(point, owners), blocked=blocked(name)) for _, name, origin, point in origins
-    ]
+    found = [Found(name, origin, _requires(point, owners), blocked=blocked(name)) for _, name, origin, point in origins]
     found = _with_names_looked_at(found, "uninstall one of them")
     kept_out = {one.name for one in found if one.blocked}
     loaded = [_loaded(one, point, kept_out) for one, point in zip(found, points, strict=True)]

@@ -15,7 +15,6 @@ from todoservice.models import SCHEMA, Owned, User, uuid7
 from todoservice.plugins import Plugin
 from todoservice.plugins.host import Host
 from todoservice.settings import Settings
-from todoservice.shapes import Shape
 from todoservice.statements import Prepared
 from todoservice.testing import databases
 
@@ -114,7 +113,7 @@ class Plans:
         query, _, parent = query.partition(" of ")
         prepared = self._host.statements.prepared(query)
         if parent:
-            page = prepared.json(Shape.PAGE, self._host.statements.prepared(parent))
+            page = prepared.page_of(self._host.statements.prepared(parent))
             return [self._plan(f"{query} as page_json of {parent}", page, prepared.parameters(self.user_id, params))]
         return [
             self._plan(f"{query} as {shape}", message, _values(prepared, shape, self.user_id, params))
