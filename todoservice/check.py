@@ -45,7 +45,7 @@ class Report:
     tables: list[str] = field(default_factory=list)
     """The tables that the host and the installed plugins declare."""
     queries: list[str] = field(default_factory=list)
-    """The declared queries, each as feature.name, in all shapes of answer."""
+    """The declared queries, each as feature.name."""
     findings: list[Finding] = field(default_factory=list)
 
     @property

@@ -26,5 +26,5 @@ class _Row:
     current_parameters: Mapping[str, Any]
     current_column: Any
 
-    def get_current_parameters(self, isolate_multiinsert_groups: bool = True) -> Mapping[str, Any]:  # noqa: ARG002 - SQLAlchemy's
+    def get_current_parameters(self, isolate_multiinsert_groups: bool = True) -> Mapping[str, Any]:  # noqa: ARG002
         return self.current_parameters

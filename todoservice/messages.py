@@ -58,7 +58,10 @@ class Message:
         return await lease.ask(text, parameters)
 
     def bound(self, values: Mapping[str, Any]) -> Bound:
-        """Return the text that is sent, and its parameters. Raises UnscopedStatement, and what a type has to say."""
+        """Return the text that is sent, and its parameters.
+
+        Raises UnscopedStatement for a text that is not proven, and what a type raises for a value of no use.
+        """
         text, parameters = self._statement.bound(values)
         if self._parent is None:
             return self._text or self._made(text), parameters

@@ -89,13 +89,13 @@ class Prepared:
         Raises TypeError as `json` does, and for a parent that changes rows, or takes a parameter which this statement
         does not.
         """
-        if parent.writes:
-            msg = f"{parent.name} changes rows, and is only asked whether there are any: give a select"
-            raise TypeError(msg)
-        if unknown := sorted(parent.takes - self.takes):
-            msg = f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
-            raise TypeError(msg)
         if parent.name not in self._answers:
+            if parent.writes:
+                msg = f"{parent.name} changes rows, and is only asked whether there are any: give a select"
+                raise TypeError(msg)
+            if unknown := sorted(parent.takes - self.takes):
+                msg = f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
+                raise TypeError(msg)
             around = partial(self.audit.answer, self._columns, Shape.PAGE)
             self._answers[parent.name] = Message(self.compiled, parent.compiled, around)
         return self._answers[parent.name]

@@ -45,7 +45,7 @@ class Verdict:
     """Whether it changes nothing: no rows, and it calls no function whose doing only the operator knows."""
 
     def beside(self, parent: "Verdict") -> "Verdict":
-        """Return the verdict of this text and a parent's in one, whose parameters are named apart."""
+        """Return the verdict of one text that has this one and a parent's, whose parameters are named apart."""
         return Verdict(
             None,
             tuple(sorted({*self.users, *(f"{APART}{name}" for name in parent.users)})),
