@@ -1,6 +1,7 @@
 """The benchmark beside its peers: what it computes, and the contestants that need no more than the tests do."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,8 +15,8 @@ from uuid import UUID
 import psycopg2
 import pytest
 from edge import Edge
-from performance import installing, process, report, targets
-from performance.contestants import CONTESTANTS
+from performance import installing, process, report, start, targets
+from performance.contestants import CONTESTANTS, PEERS
 from performance.databases import Database, open_url, prepared
 from performance.load import Failed, parse
 from performance.proxy import Messages, Proxy
@@ -118,7 +119,7 @@ def test_what_is_measured_once_has_its_targets_too() -> None:
         update={
             "trips": {"todoservice": {"get": 1.0, "list": 2.0}, "tutorial": {"get": 4.0}},
             "memory": Memory(idle=80, early=90, late=90.5, requests=1000),
-            "start": Start(plugins=10, service=[1.0, 3.2, 9.0], imports=[1.0, 2.0, 4.0]),
+            "start": Start(plugins=10, service=[1.0, 3.2, 9.0], tutorial=[1.0, 2.5, 3.0], imports=[1.0, 2.0, 4.0]),
         }
     )
     found = shown(run)
@@ -277,6 +278,20 @@ def todos_in(body: bytes) -> list[dict[str, object]]:
     told = json.loads(body or "[]")
     found: list[dict[str, object]] = told.get("items", [told]) if isinstance(told, dict) else told
     return found
+
+
+@pytest.mark.slow
+def test_the_tutorial_way_with_ten_more_features_has_their_operations(tmp_path: Path) -> None:
+    """Each as the todos have them, under its own name."""
+    module, _, app = start.write_features(tmp_path).partition(":")
+    script = f"import json, {module}; print(json.dumps({module}.{app}.openapi()['paths']))"
+    path = os.pathsep.join([str(tmp_path), str(PEERS.parents[1])])
+    variables = {**os.environ, "PYTHONPATH": path, "DATABASE_URL": "postgresql://localhost/none"}
+    told = subprocess.run([sys.executable, "-c", script], env=variables, check=True, capture_output=True)
+    paths = json.loads(told.stdout)
+    expected = {f"/api/v1/{name}": ["post", "get"] for name in ("todos", *start.PLUGINS)}
+    expected |= {f"{path}/{{id}}": ["get", "patch", "delete"] for path in expected}
+    assert {path: list(operations) for path, operations in paths.items()} == expected
 
 
 def test_a_page_keeps_what_the_benchmark_does_not_write(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ class Start(_Record):
     plugins: int
     service: list[float]
     """From the process's start to its first answer."""
+    tutorial: list[float]
+    """The same of the tutorial way with as many features."""
     imports: list[float]
     """`python -c "import fastapi, sqlmodel"`."""
 

@@ -1,4 +1,7 @@
-"""How long the service takes from the start of its process to its first answer, with ten plugins."""
+"""How long the service takes from the start of its process to its first answer, with ten plugins.
+
+Beside it: the tutorial way with ten more features, each a module of its own, and the imports of both alone.
+"""
 
 import os
 import subprocess
@@ -9,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from performance import process
-from performance.contestants import environment
+from performance.contestants import CONTESTANTS, PEERS, environment
 from performance.databases import migrated
 from performance.ports import free_port
 from performance.results import Start
 from performance.rounds import PATH, Entrant
 from performance.rows import READING
-from performance.server import Server
+from performance.server import PEERS_TABLE, Server, execute
 from performance.work import ONE
 from todoservice import scaffold
 from todoservice.testing.databases import login_url
@@ -36,30 +39,54 @@ def install(folder: Path) -> Path:
     return site
 
 
+def write_features(folder: Path) -> str:
+    """Write the tutorial's todos ten times more, under other names, and return the app that has all of them."""
+    package = folder / "features"
+    package.mkdir()
+    todos, schemas = ((PEERS / file).read_text() for file in ("tutorial.py", "schemas.py"))
+    todos = todos.replace("app = FastAPI()", "router = APIRouter()").replace("@app.", "@router.")
+    todos = todos.replace("import FastAPI", "import APIRouter")
+    for name in PLUGINS:
+        own = todos.replace("performance.peers.schemas", f"features.{name}_schemas")
+        for file, text in ((f"{name}.py", own), (f"{name}_schemas.py", schemas)):
+            (package / file).write_text(text.replace("todos", name).replace("Todo", name.capitalize()))
+    included = [f"from features.{name} import router as {name}\napp.include_router({name})\n" for name in PLUGINS]
+    (package / "all.py").write_text("".join(["from performance.peers.tutorial import app\n", *included]))
+    return "features.all:app"
+
+
 def measured(server: Server, entrant: Entrant, say: Callable[[str], None], *, times: int) -> Start:
-    """Start the service and a Python that only imports, in turn, and measure each."""
+    """Start the service, the tutorial way and a Python that only imports, in turn, and measure each."""
     folder = entrant.folder / "plugins"
     folder.mkdir()
     site = install(folder)
-    with migrated(server) as url:
-        variables = environment(ONE, 0, url, None)
-        variables["PYTHONPATH"] = os.pathsep.join([str(site), variables["PYTHONPATH"]])
+    tutorial = CONTESTANTS["tutorial"].command(0, ONE)
+    tutorial[tutorial.index("-m") + 2] = write_features(folder)
+    url = server.create_database("peer_features")
+    execute(url, PEERS_TABLE)
+    with migrated(server) as owner_url:
+        variables = environment(ONE, 0, owner_url, None)
+        variables["PYTHONPATH"] = os.pathsep.join([str(site), str(folder), variables["PYTHONPATH"]])
         upgrade = [str(Path(sys.executable).with_name("todoservice")), "db", "upgrade"]
         subprocess.run(upgrade, env=variables, check=True, stdout=subprocess.DEVNULL)
-        variables |= {"NEON_DATABASE_URL": login_url(url), "TODOSERVICE_REQUIRE_ISOLATION": "true"}
-        found = Start(plugins=len(PLUGINS), service=[], imports=[])
+        variables |= {
+            "NEON_DATABASE_URL": login_url(owner_url), "TODOSERVICE_REQUIRE_ISOLATION": "true", "DATABASE_URL": url
+        }  # fmt: skip
+        found = Start(plugins=len(PLUGINS), service=[], tutorial=[], imports=[])
         for number in range(times + 1):
-            service, imports = _service(entrant, variables, folder), _imports(variables)
+            service = _answered(entrant.contestant.command(0, ONE), variables, folder)
+            plain, imports = _answered(tutorial, variables, folder), _imports(variables)
             if number:  # the first one writes and reads what the others find ready
                 found.service.append(service)
+                found.tutorial.append(plain)
                 found.imports.append(imports)
-                say(f"start: {service:.2f} s, and {imports:.2f} s")
+                say(f"start: {service:.2f} s, {plain:.2f} s the tutorial way, and {imports:.2f} s")
         return found
 
 
-def _service(entrant: Entrant, variables: dict[str, str], folder: Path) -> float:
+def _answered(command: list[str], variables: dict[str, str], folder: Path) -> float:
     port = free_port()
-    command = entrant.contestant.command(port, ONE)
+    command[command.index("--port") + 1] = str(port)
     began = time.perf_counter()
     with process.started(command, variables, folder, port, f"{PATH}?limit=1", READING[0], pause=0.002):
         return time.perf_counter() - began

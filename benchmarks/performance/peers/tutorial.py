@@ -3,17 +3,14 @@
 It does not isolate users in the database: each handler has to remember the user in its WHERE.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import Depends, FastAPI, HTTPException
-from sqlalchemy import make_url
-from sqlmodel import Field, Session, SQLModel, col, create_engine, select
+from fastapi import FastAPI, HTTPException
+from sqlmodel import Field, Session, SQLModel, col, select
 
 from performance.peers.schemas import Limit, TodoCreate, TodoPublic, TodoUpdate, UserId
-from performance.peers.settings import CONNECTIONS, DATABASE_URL
+from performance.peers.sessions import SessionDep
 
 
 class Todo(SQLModel, table=True):
@@ -29,20 +26,7 @@ class Todo(SQLModel, table=True):
     user_id: UUID = Field(index=True)
 
 
-engine = create_engine(
-    make_url(DATABASE_URL).set(drivername="postgresql+psycopg2"),
-    pool_pre_ping=True, pool_size=CONNECTIONS, max_overflow=0,
-)  # fmt: skip
 app = FastAPI()
-
-
-def get_session() -> Iterator[Session]:
-    """Give a handler its session."""
-    with Session(engine) as session:
-        yield session
-
-
-SessionDep = Annotated[Session, Depends(get_session)]
 
 
 def _get(session: Session, user_id: UUID, id: UUID) -> Todo:
