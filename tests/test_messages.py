@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from asking import lend
 from sqlalchemy import event, make_url
-from sqlalchemy.orm import defer, relationship
+from sqlalchemy.orm import aliased, defer, joinedload, relationship, selectinload
 from sqlalchemy.sql import quoted_name
 from sqlmodel import Field, SQLModel, col
 
@@ -56,6 +56,7 @@ class Idea(Owned, table=True):
 
 TABLES: list[Any] = [Wish.__dict__["__table__"], Idea.__dict__["__table__"]]
 sa.inspect(Wish).add_property("ideas", relationship(Idea, lazy="joined", viewonly=True))
+sa.inspect(Wish).add_property("later", relationship(Idea, viewonly=True))
 
 
 class Letter(Enum):
@@ -121,6 +122,13 @@ def send(fresh_url: str, statements: Statements, user: UUID) -> Iterator[Send]:
     plain.dispose()
 
 
+def attribute(name: str) -> Any:
+    """Return an attribute of a wish, as the options of a select take it."""
+    return sa.inspect(Wish).attrs[name].class_attribute
+
+
+DEFERRED: Any = sa.select(Wish).options(defer(attribute("note"))).order_by(col(Wish.id))
+
 ASKED: list[tuple[Any, dict[str, Any], str]] = [
     (WishQueries.all, {}, "abc"),
     (WishQueries.some, {"items": ["a", "c", "x"]}, "ac"),
@@ -130,7 +138,11 @@ ASKED: list[tuple[Any, dict[str, Any], str]] = [
     (WishQueries.gone, {}, "c"),
     (WishQueries.spaced_list, {"some items": [Letter.A, Letter.C], "an item": Letter.C}, "a"),
     (WishQueries.literal.union_all(WishQueries.nobody), {}, "b"),
-    (sa.select(Wish).options(defer(sa.inspect(Wish).attrs.note.class_attribute)), {}, "abc"),
+    (DEFERRED, {}, "abc"),
+    (sa.select(Wish).options(joinedload(attribute("ideas"))).order_by(col(Wish.id)).limit(2), {}, "ab"),
+    (sa.select(Wish).options(joinedload(attribute("later"))).order_by(col(Wish.id)).limit(2), {}, "ab"),
+    (sa.select(Wish).options(selectinload(attribute("ideas"))).order_by(col(Wish.id)), {}, "abc"),
+    (sa.select(aliased(Wish)), {}, "abc"),
     (sa.select(Wish).where(col(Wish.item).in_(["b", "c"])), {}, "bc"),
 ]
 
@@ -157,8 +169,8 @@ def test_json_is_what_the_rows_are(
             rows = (await lease.execute(prepared.rows, values)).all()
             assert [row.item for row in rows] == [item["item"] for item in found]
             assert all(set(row._fields) == item.keys() for row, item in zip(rows, found, strict=True))
-        names = {column.name for column in TABLES[0].columns} - ({"note"} if query._with_options else set())
-        assert all(item.keys() == names for item in found)
+        names = {column.name for column in TABLES[0].columns}
+        assert all(item.keys() == names - ({"note"} if query is DEFERRED else set()) for item in found)
 
     send(do)
 
@@ -224,6 +236,7 @@ def test_a_parent_that_changes_rows_is_refused(statements: Statements) -> None:
 NAMED: list[tuple[Any, dict[str, str]]] = [
     (sa.select(col(Wish.item).label(quoted_name("Item", quote=False)), col(Wish.state)), {"Item": "a", "state": "new"}),
     (sa.select(sa.literal_column("Item"), col(Wish.state)), {"Item": "a", "state": "new"}),
+    (sa.select(sa.select(Wish).cte("some").c.item.label("_parent")), {"_parent": "a"}),
     (
         sa.text("SELECT state, item FROM todoservice.wishes WHERE user_id = :me ORDER BY id").columns(
             sa.column("item"), sa.column("state")
@@ -245,6 +258,18 @@ def test_names_are_those_of_the_statement(
         assert json.loads(made) == expected
 
     send(do)
+
+
+def test_a_parameter_that_is_named_as_a_parents_is_refused(statements: Statements) -> None:
+    """One of the two would be asked with the other's value."""
+
+    class Clashing(Queries):
+        page = sa.select(Wish).where(col(Wish.item) == sa.bindparam("_of_item_1", "a"))
+
+    assert statements.declare("clashing", Clashing) == []
+    told = r"^clashing\.page takes _of_item_1, as a parent's parameter is named beside it: give it another name$"
+    with pytest.raises(TypeError, match=told):
+        statements.prepared(Clashing.page).page_of(statements.prepared(WishQueries.nobody))
 
 
 class Shouting(str):

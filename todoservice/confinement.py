@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Load
+from sqlalchemy.orm.interfaces import CompileStateOption
 
 from todoservice.models import Owned, Shared
 
@@ -91,17 +91,18 @@ def mark(statement: Any) -> None:
             element._set_propagate_attrs(next(filter(None, found), element._propagate_attrs))
 
 
-def alone(statement: Any) -> Any:
-    """Return the statement without what relationships load along: a row would have its columns, and come as often."""
-    return statement.options(*_lazily(statement)) if isinstance(statement, sa.Select) else statement
+class _Alone(CompileStateOption):
+    """Switches the joins of what is loaded eagerly off."""
+
+    _cache_key_traversal: Any = ()
+
+    def process_compile_state(self, compile_state: Any) -> None:
+        """Do so once the author's own options, which come before, have said which columns a class is loaded with."""
+        compile_state.compile_options += {"_enable_eagerloads": False}
 
 
-def _lazily(select: sa.Select[Any]) -> Iterator[Load]:
-    for described in select.column_descriptions:
-        entity: Any = described.get("entity")
-        if entity is not None and described["expr"] is entity:
-            joined = (one for one in sa.inspect(entity).mapper.relationships if one.lazy in {"joined", False})
-            yield from (Load(entity).lazyload(getattr(entity, one.key)) for one in joined)
+ALONE: Final = _Alone()
+"""The option that has no relationship loaded along: a row would have its columns, and come as often."""
 
 
 def _is_table(element: Any) -> bool:

@@ -19,8 +19,8 @@ APART: Final = "_of_"
 """Begins the names of a parent's parameters: the statement beside it may have its own of the same names."""
 _ROWS: Final = "_rows"
 _PARENT: Final = "_parent"
-_TAKEN: Final = re.compile(rf"\s*with\b.*\b({_ROWS}|{_PARENT})\b", re.IGNORECASE | re.DOTALL)
-"""A statement whose own common table expressions may have the names of those beside them: no table of a plugin has."""
+_TAKEN: Final = re.compile(rf'\s*with\b.*\b({_ROWS}|{_PARENT})\b"?\s*(\(|as\b)', re.IGNORECASE | re.DOTALL)
+"""A statement whose own common table expressions have the names of those beside them: no table of a plugin has."""
 _RFC3339: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,62}")
 _LABEL: Final = re.compile(rf"{_NAME.pattern}|%\(.+\)s")

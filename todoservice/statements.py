@@ -17,7 +17,7 @@ from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlmodel import col
 
 from todoservice.audit import Audit, Verdict
-from todoservice.confinement import UnscopedStatement, alone, faults, mark, set_columns
+from todoservice.confinement import ALONE, UnscopedStatement, faults, mark, set_columns
 from todoservice.defaults import Default, default_of
 from todoservice.idempotence import answer_of_done, is_idempotent
 from todoservice.messages import Message
@@ -25,7 +25,7 @@ from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, bind, me
 from todoservice.plugins.faults import did_you_mean
 from todoservice.rows import POSITION, over_rows
-from todoservice.shapes import Columns, Shape, columns_of
+from todoservice.shapes import APART, Columns, Shape, columns_of
 from todoservice.texts import bound, check_user, compiled, compiled_text, unwrapped
 
 
@@ -65,7 +65,7 @@ class Prepared:
     def rows(self) -> Executable:
         """The statement for SQLAlchemy, whose rows it returns."""
         # The options of the outermost statement reach every select below it, common table expressions included.
-        return alone(self.statement.options(*self.criteria))  # type: ignore[no-any-return]
+        return self.statement.options(*self.criteria, ALONE)  # type: ignore[no-any-return]
 
     @cached_property
     def compiled(self) -> SQLCompiler:
@@ -95,6 +95,10 @@ class Prepared:
                 raise TypeError(msg)
             if unknown := sorted(parent.takes - self.takes):
                 msg = f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
+                raise TypeError(msg)
+            apart = {f"{APART}{name}" for name in parent.compiled.bind_names.values()}
+            if clash := sorted(apart.intersection(self.compiled.bind_names.values())):
+                msg = f"{self.name} takes {clash[0]}, as a parent's parameter is named beside it: give it another name"
                 raise TypeError(msg)
             around = partial(self.audit.answer, self._columns, Shape.PAGE)
             self._answers[parent.name] = Message(self.compiled, parent.compiled, around)
