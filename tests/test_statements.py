@@ -268,13 +268,14 @@ def test_a_page_and_what_it_is_of_share_their_parameters(statements: Statements)
 
 
 def test_a_declared_statement_that_is_refused_is_named(statements: Statements) -> None:
-    """By feature and attribute."""
+    """By feature and attribute, and nothing is kept of it."""
 
     class Careless(Queries):
         everything = sa.select(TABLE)
 
     (line,) = statements.declare("notes", Careless)
     assert line.startswith("notes.everything: uses the ")
+    assert statements.declared == ()
 
 
 UNANSWERED: dict[str, tuple[Any, str]] = {

@@ -90,19 +90,21 @@ class Prepared:
         does not.
         """
         if parent.name not in self._answers:
-            if parent.writes:
-                msg = f"{parent.name} changes rows, and is only asked whether there are any: give a select"
-                raise TypeError(msg)
-            if unknown := sorted(parent.takes - self.takes):
-                msg = f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
-                raise TypeError(msg)
-            apart = {f"{APART}{name}" for name in parent.compiled.bind_names.values()}
-            if clash := sorted(apart.intersection(self.compiled.bind_names.values())):
-                msg = f"{self.name} takes {clash[0]}, as a parent's parameter is named beside it: give it another name"
-                raise TypeError(msg)
+            if fault := self._parent_fault(parent):
+                raise TypeError(fault)
             around = partial(self.audit.answer, self._columns, Shape.PAGE)
             self._answers[parent.name] = Message(self.compiled, parent.compiled, around)
         return self._answers[parent.name]
+
+    def _parent_fault(self, parent: "Prepared") -> str:
+        if parent.writes:
+            return f"{parent.name} changes rows, and is only asked whether there are any: give a select"
+        if unknown := sorted(parent.takes - self.takes):
+            return f"{parent.name} takes {', '.join(unknown)}, and {self.name} does not: give the two the same name"
+        apart = {f"{APART}{name}" for name in parent.compiled.bind_names.values()}
+        if clash := sorted(apart.intersection(self.compiled.bind_names.values())):
+            return f"{self.name} takes {clash[0]}, as a parent's parameter is named beside it: give it another name"
+        return ""
 
     def messages(self) -> Iterator[tuple[str, Message]]:
         """Yield what is sent for each shape of answer that the statement can have, with the scope's method for it."""

@@ -41,7 +41,9 @@ class Contestant:
         return not self.in_memory or (work.operation in {"get", "list"} and not work.delay)
 
 
-def _uvicorn(target: str, *options: str) -> Start:
+def uvicorn(target: str, *options: str) -> Start:
+    """Return what serves an app by uvicorn, as all contestants on it are served."""
+
     def command(port: int, setup: Setup) -> list[str]:
         return [
             sys.executable, "-m", "uvicorn", target, *options, "--port", str(port), "--workers", str(setup.workers),
@@ -74,23 +76,23 @@ CONTESTANTS: Final = {
     contestant.name: contestant
     for contestant in (
         Contestant(
-            "todoservice", "todoservice", _uvicorn("todoservice:create_app", "--factory"), "-", "todoservice.todos"
+            "todoservice", "todoservice", uvicorn("todoservice:create_app", "--factory"), "-", "todoservice.todos"
         ),
         Contestant(
             "open", "todoservice without scope, audit and policies",
-            _uvicorn("performance.peers.opened:create_app", "--factory"),
+            uvicorn("performance.peers.opened:create_app", "--factory"),
             "the rest of todoservice is there, but nothing sees to it that a statement names the user",
             "todoservice.todos",
         ),
         Contestant(
-            "tutorial", "FastAPI + SQLModel, the tutorial way", _uvicorn("performance.peers.tutorial:app"), UNGUARDED
+            "tutorial", "FastAPI + SQLModel, the tutorial way", uvicorn("performance.peers.tutorial:app"), UNGUARDED
         ),
         Contestant(
-            "asyncpg", "FastAPI + asyncpg, by hand", _uvicorn("performance.peers.asyncpg_by_hand:app"), UNGUARDED
+            "asyncpg", "FastAPI + asyncpg, by hand", uvicorn("performance.peers.asyncpg_by_hand:app"), UNGUARDED
         ),
-        Contestant("sqlalchemy", "FastAPI + SQLAlchemy's async ORM", _uvicorn("performance.peers.orm:app"), UNGUARDED),
+        Contestant("sqlalchemy", "FastAPI + SQLAlchemy's async ORM", uvicorn("performance.peers.orm:app"), UNGUARDED),
         Contestant(
-            "memory", "FastAPI alone, from memory", _uvicorn("performance.peers.memory:app"),
+            "memory", "FastAPI alone, from memory", uvicorn("performance.peers.memory:app"),
             "no database at all: nothing is kept, nothing is shared by two processes", in_memory=True,
         ),
         Contestant(

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from performance import process
-from performance.contestants import CONTESTANTS, PEERS, environment
+from performance.contestants import PEERS, environment, uvicorn
 from performance.databases import migrated
 from performance.ports import free_port
 from performance.results import Start
 from performance.rounds import PATH, Entrant
 from performance.rows import READING
 from performance.server import PEERS_TABLE, Server, execute
-from performance.work import ONE
+from performance.work import ONE, Setup
 from todoservice import scaffold
 from todoservice.testing.databases import login_url
 
@@ -60,8 +60,7 @@ def measured(server: Server, entrant: Entrant, say: Callable[[str], None], *, ti
     folder = entrant.folder / "plugins"
     folder.mkdir()
     site = install(folder)
-    tutorial = CONTESTANTS["tutorial"].command(0, ONE)
-    tutorial[tutorial.index("-m") + 2] = write_features(folder)
+    tutorial = uvicorn(write_features(folder))
     url = server.create_database("peer_features")
     execute(url, PEERS_TABLE)
     with migrated(server) as owner_url:
@@ -74,7 +73,7 @@ def measured(server: Server, entrant: Entrant, say: Callable[[str], None], *, ti
         }  # fmt: skip
         found = Start(plugins=len(PLUGINS), service=[], tutorial=[], imports=[])
         for number in range(times + 1):
-            service = _answered(entrant.contestant.command(0, ONE), variables, folder)
+            service = _answered(entrant.contestant.command, variables, folder)
             plain, imports = _answered(tutorial, variables, folder), _imports(variables)
             if number:  # the first one writes and reads what the others find ready
                 found.service.append(service)
@@ -84,9 +83,9 @@ def measured(server: Server, entrant: Entrant, say: Callable[[str], None], *, ti
         return found
 
 
-def _answered(command: list[str], variables: dict[str, str], folder: Path) -> float:
+def _answered(serve: Callable[[int, Setup], list[str]], variables: dict[str, str], folder: Path) -> float:
     port = free_port()
-    command[command.index("--port") + 1] = str(port)
+    command = serve(port, ONE)
     began = time.perf_counter()
     with process.started(command, variables, folder, port, f"{PATH}?limit=1", READING[0], pause=0.002):
         return time.perf_counter() - began

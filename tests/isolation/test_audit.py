@@ -19,10 +19,12 @@ from psycopg2.extensions import AsIs, Binary
 from psycopg2.sql import SQL
 from sqlalchemy import make_url
 from todoservice_todos.models import Todo
+from todoservice_todos.queries import TodoQueries
 
 from todoservice import UnscopedStatement, uuid7
 from todoservice.audit import Audit, Verdict
 from todoservice.shapes import SEPARATOR, Column, Columns, Shape
+from todoservice.statements import Statements
 
 ME = uuid7()
 OTHER = uuid7()
@@ -103,6 +105,21 @@ def test_what_is_not_proven_is_refused(audit: Audit, text: str, why: str) -> Non
     with pytest.raises(UnscopedStatement) as refused:
         audit.check(text, values(text), ME)
     assert why in str(refused.value).split(" It is: ")[0]
+
+
+@pytest.mark.parametrize("shape", [None, *Shape])
+@pytest.mark.parametrize(
+    "name", [name for name, value in vars(TodoQueries).items() if isinstance(value, sa.Executable)]
+)
+def test_the_queries_of_todos_are_accepted(audit: Audit, name: str, shape: Shape | None) -> None:
+    """In each shape of answer, by an audit that has not seen what it is made of."""
+    prepared = Statements([Todo], sa.create_engine("postgresql+psycopg2://").dialect).prepared(
+        getattr(TodoQueries, name)
+    )
+    message = prepared.sent if shape is None else prepared.json(shape)
+    text, _ = message.bound(dict.fromkeys(prepared.compiled.binds))
+    verdict = audit.verdict(text)
+    assert (verdict.fault, verdict.users) == (None, ("p_me",))
 
 
 COLUMNS = Columns((Column("id"), Column("created_at", is_instant=True), Column("oid")))
