@@ -502,7 +502,7 @@ def test_no_request_meets_a_statement_that_was_not_proven_at_start(
 ) -> None:
     """Whichever way a declared statement is asked, and answered."""
     late: list[str] = []
-    monkeypatch.setattr(app.state.data.statements.audit, "_prove", late.append)
+    monkeypatch.setattr(app.state.data.statements.audit, "prove", late.append)
     retrieve, list_ = TodoQueries.retrieve_todo, TodoQueries.list_todos
 
     async def scenario(mine: Scope, _theirs: Scope) -> None:

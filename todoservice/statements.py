@@ -16,7 +16,7 @@ from sqlalchemy.orm import with_loader_criteria
 from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlmodel import col
 
-from todoservice.audit import Audit, Verdict
+from todoservice.audit import Audit, Limits, Verdict
 from todoservice.confinement import ALONE, UnscopedStatement, faults, mark, set_columns
 from todoservice.defaults import Default, default_of
 from todoservice.idempotence import answer_of_done, is_idempotent
@@ -222,7 +222,13 @@ def _is_mine(model: type[Owned]) -> sa.ColumnElement[bool]:
 class Statements:
     """The statements of one app: declared ones, prepared at start, and those built in a handler, prepared each time."""
 
-    def __init__(self, models: Iterable[type[Owned | Shared]], dialect: Dialect, functions: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        models: Iterable[type[Owned | Shared]],
+        dialect: Dialect,
+        functions: Iterable[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
         """Take every model of the app, since a statement may reach any of them through a relationship.
 
         `functions` are those that statements may call besides the audit's own list.
@@ -233,6 +239,7 @@ class Statements:
             (model.__table__ for model in models if issubclass(model, Owned)),  # type: ignore[attr-defined]
             (model.__table__ for model in models if issubclass(model, Shared)),  # type: ignore[attr-defined]
             functions,
+            limits,
         )
         self._owned = frozenset(model for model in models if issubclass(model, Owned))
         self._tables = frozenset(model.__table__ for model in models)  # type: ignore[union-attr]
@@ -264,9 +271,13 @@ class Statements:
             msg = f"{name}: two statements have this name: rename one of them"
             raise UnscopedStatement(msg)
         prepared = self._prepare(statement, name)
+        self.audit.declare(compiled_text(prepared.compiled))
+        if prepared.done is not None:
+            self.audit.declare(compiled_text(prepared.done.compiled))
         if prepared.takes_rows:
             with _told(f"{name} of a list"):
                 self._verdict(prepared.many.compiled)
+            self.audit.declare(compiled_text(prepared.many.compiled))
         self._declared[statement] = prepared
 
     @property

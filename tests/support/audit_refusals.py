@@ -267,7 +267,7 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
         "gift in a row": f"UPDATE {T} SET (user_id, title) = (%(other)s, 'x') WHERE user_id = {ME}",
         "gift from a subquery": f"UPDATE {T} SET (user_id, title) = (SELECT t.user_id, t.title {MINE}) WHERE user_id = {ME}",
     },
-    "which is no column of the function": {
+    "which is no known column of": {
         # PostgreSQL reads x.name, where x is a value that has no such column, as name(x).
         name: f"SELECT {x} FROM {source}"
         for name, (x, source) in {
@@ -510,7 +510,7 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
         "a long alias": f"SELECT 1 FROM {T} AS {'a' * 64} WHERE {'a' * 64}.user_id = {ME}",
         "a long quoted name": f'SELECT 1 AS "{"a" * 64}"',
     },
-    "too deeply nested": {
+    "has more than 20 levels of nesting": {
         "many parentheses": f"SELECT {'(' * 60}1{')' * 60}",
     },
 }

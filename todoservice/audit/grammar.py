@@ -28,10 +28,10 @@ PARTS: Final[dict[type[Any], frozenset[str]]] = {
     exp.Table: _parts("this db alias joins"),
     exp.TableAlias: _parts("this columns"),
     exp.Union: _QUERY,
-    exp.Unnest: _parts("expressions alias"),
     exp.Update: _parts("with_ this expressions from_ where returning"),
     exp.Values: _parts("expressions alias"),
     exp.With: _parts("expressions recursive"),
+    exp.Anonymous: _parts("this expressions"),
     # Clauses, and what decides whether a table is confined.
     exp.And: _parts("this expression"),
     exp.Column: _parts("this table db"),
@@ -65,21 +65,24 @@ CLAUSES: Final = (
 )
 
 _OPERATORS: Final = (
-    "Add Alias AtTimeZone Between BitwiseAnd BitwiseOr Bracket Cube DPipe Div Escape Filter GT GTE ILike If In "
-    "Interval Is LT LTE Like Mod Mul NEQ Neg Not NullSafeEQ NullSafeNEQ Or Pow Rollup GroupingSets Sub Tuple "
-    "WithinGroup Any All Window WindowSpec"
+    "Add Alias AtTimeZone Between Cube DPipe Div Escape Filter GT GTE ILike If In Interval Is LT LTE Like Mod "
+    "Mul NEQ Neg Not NullSafeEQ NullSafeNEQ Or Pow Rollup GroupingSets Sub Tuple WithinGroup Any All Window WindowSpec"
 )
+_CALLS: Final = (
+    "Array Case Cast CurrentDate CurrentTime CurrentTimestamp Exists Extract Overlay StrPosition Substring Trim"
+)
+"""The calls that the parser reads by their names: all others are `Anonymous`."""
 VALUES: Final = frozenset(
     {
-        *(getattr(exp, name) for name in _OPERATORS.split()),
+        *(getattr(exp, name) for name in f"{_OPERATORS} {_CALLS}".split()),
         *CLAUSES,
         exp.And,
+        exp.Anonymous,
         exp.Boolean,
         exp.Column,
         exp.DataTypeParam,
         exp.EQ,
         exp.Identifier,
-        exp.JSONPath,
         exp.Literal,
         exp.Null,
         exp.Paren,
@@ -89,9 +92,6 @@ VALUES: Final = frozenset(
     }
 )
 """What a value may be made of, besides types and queries."""
-
-NAMED: Final = (exp.Func, exp.JSONPathPart)
-"""And these: a function's name was looked at by its token, and a path into JSON holds constants only."""
 
 TYPES: Final = frozenset(
     getattr(exp.DataType.Type, name)

@@ -1,8 +1,8 @@
-"""The second reading of a statement: by its grammar. It proves that every owned table is confined to one user.
+"""The proof that every owned table of a statement is confined to one user, from the tree of the statement.
 
-A proof checker, not a search for bad things: each kind of node has the parts listed that it may have, and what is on no
-list is refused. A table is confined where every row that gets through carries the user: by an equality of its `user_id`
-with a bound parameter, or with the `user_id` of a table so confined, as a whole conjunct of WHERE or of a join's ON.
+A proof checker, not a search for bad things: the parts that each kind of node may have are listed, and everything else
+is refused. A table is confined if every row that gets through carries the user: by an equality of its `user_id` with a
+bound parameter, or with the `user_id` of a table so confined, as a whole conjunct of WHERE or of a join's ON.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlglot import exp
 
-from todoservice.audit.expressions import Values, kind_of, parts_of
+from todoservice.audit.expressions import Values, called_function, kind_of, parts_of
 from todoservice.audit.reading import Reading, refuse
-from todoservice.audit.relations import OWNER, Place, Relation, Relations, Sources, parameter
+from todoservice.audit.relations import NOTHING_KNOWN, OWNER, Outputs, Place, Relation, Relations, Sources, parameter
 from todoservice.audit.words import FUNCTIONS, NAMED_COLUMNS
 
 _KEPT: Final = frozenset({OWNER, "id"})
@@ -22,7 +22,8 @@ _KEPT: Final = frozenset({OWNER, "id"})
 class Proof(Values):
     """Checks one statement. `anchors` are then the numbers of the placeholders that must be the user.
 
-    `inserts` says whether it adds rows, `changes` how many of its parts change any.
+    `inserts` is True if it adds rows, `changes` the number of its parts that change any, and `returns` is True if it
+    returns rows.
     """
 
     def __init__(
@@ -37,42 +38,44 @@ class Proof(Values):
         self.anchors: set[int] = set()
         self.inserts = False
         self.changes = 0
+        self.returns = False
 
     def check(self, statement: Any, reading: Reading) -> None:
         """Prove the statement, or raise Refused."""
+        self.returns = not isinstance(statement, exp.DML) or statement.args.get("returning") is not None
         self._statement(statement, Place())
         if self._selects != reading.selects or len(self._placeholders) != len(reading.names):
             refuse("has a part that the parser did not show: write it another way")
 
     # Statements
 
-    def _statement(self, node: Any, place: Place) -> None:
+    def _statement(self, node: Any, place: Place) -> Outputs:
         self.changes += isinstance(node, exp.DML)
         match node:
             case exp.Insert():
-                self._insert(node, place)
+                return self._insert(node, place)
             case exp.Update():
-                self._update(node, place)
+                return self._update(node, place)
             case exp.Delete():
-                self._delete(node, place)
+                return self._delete(node, place)
             case _:
-                self._query(node, place)
+                return self._query(node, place)
 
-    def _query(self, node: Any, place: Place, owner_at: int | None = None) -> None:
+    def _query(self, node: Any, place: Place, owner_at: int | None = None) -> Outputs:
         """Check a query. `owner_at` is the position of the item that becomes a new row's owner, in INSERT."""
-        if isinstance(node, exp.Select):
-            self._select(node, place, owner_at)
-            return
-        if not isinstance(node, exp.Union | exp.Except | exp.Intersect | exp.Subquery) or node.args.get("alias"):
-            refuse(f"holds {kind_of(node)}, which the audit does not know: use SELECT, INSERT, UPDATE or DELETE")
-        parts = parts_of(node)
-        place = self._with(parts.pop("with_", None), place)
-        for side in ("this", "expression"):
-            if side in parts:
-                self._query(parts.pop(side), place, owner_at)
-        self._clauses(parts, place)
+        # A loop along the left side, since a chain of UNION is as deep as it is long.
+        while not isinstance(node, exp.Select):
+            if not isinstance(node, exp.Union | exp.Except | exp.Intersect | exp.Subquery) or node.args.get("alias"):
+                refuse(f"holds {kind_of(node)}, which the audit does not know: use SELECT, INSERT, UPDATE or DELETE")
+            parts = parts_of(node)
+            place = self._with(parts.pop("with_", None), place)
+            node = parts.pop("this")
+            if "expression" in parts:
+                self._query(parts.pop("expression"), place, owner_at)
+            self._clauses(parts, place)
+        return self._select(node, place, owner_at)
 
-    def _select(self, node: exp.Select, place: Place, owner_at: int | None) -> None:
+    def _select(self, node: exp.Select, place: Place, owner_at: int | None) -> Outputs:
         self._selects += 1
         parts = parts_of(node)
         place = self._with(parts.pop("with_", None), place)
@@ -83,20 +86,25 @@ class Proof(Values):
             refuse("joins to nothing")
         inside = self._confine(sources, parts.get("where"), place)
         self._locks(parts.pop("locks", []), sources.relations)
+        items = parts.get("expressions", [])
         if owner_at is not None:
-            self._owner_item(parts.get("expressions", []), owner_at, sources)
+            self._owner_item(items, owner_at, sources)
         self._clauses(parts, inside)
+        return _outputs(items, sources.relations)
 
     def _with(self, node: Any, place: Place) -> Place:
         for query in [] if node is None else parts_of(node)["expressions"]:
             parts = parts_of(query)
-            name = parts_of(parts["alias"])["this"].name
+            alias = parts_of(parts["alias"])
+            name, columns = alias["this"].name, [column.name for column in alias.get("columns", [])]
             self._check_name(name, None)
             if name.startswith("pg_"):
                 refuse(f"gives the name {name} to a query: those that begin with pg_ are PostgreSQL's own")
-            known = Place(place.around, place.queries | {name})
-            self._statement(parts["this"], known if node.args.get("recursive") else place)
-            place = known
+            within = place
+            if node.args.get("recursive"):
+                first = _first_select(parts["this"])
+                within = place.knowing(name, _outputs(first.expressions if first else [], {}).renamed(columns))
+            place = place.knowing(name, self._statement(parts["this"], within).renamed(columns))
         return place
 
     def _locks(self, locks: Iterable[Any], relations: Relations) -> None:
@@ -106,7 +114,7 @@ class Proof(Values):
             if shared or not names <= relations.keys():
                 refuse(f"locks {', '.join(shared) or 'what it does not read'}: lock owned tables only")
 
-    def _insert(self, node: exp.Insert, place: Place) -> None:
+    def _insert(self, node: exp.Insert, place: Place) -> Outputs:
         self.inserts = True
         parts = parts_of(node)
         place = self._with(parts.pop("with_", None), place)
@@ -122,6 +130,7 @@ class Proof(Values):
         if "conflict" in parts:
             self._conflict(parts.pop("conflict"), target, place)
         self._clauses(parts, place.within({target.name: target}))
+        return _returned(parts, {target.name: target})
 
     def _inserted(self, source: Any, columns: list[str], place: Place) -> None:
         if source is None:
@@ -134,7 +143,7 @@ class Proof(Values):
             if len(items) != len(columns):
                 refuse("inserts a row of another length than its list of columns")
             self._owner_value(items[columns.index(OWNER)])
-            self._value(row, place)
+            self._values([row], place)
 
     def _owner_value(self, node: Any) -> None:
         number = parameter(node)
@@ -166,12 +175,12 @@ class Proof(Values):
                 f"may meet another user's row of {target.table}: write ON CONFLICT ({OWNER}, id), or another key that "
                 f"holds {OWNER}"
             )
-        excluded = Relation("excluded", target.table, owned=True, confined=True)
+        excluded = Relation("excluded", target.table, owned=True, confined=True, outputs=target.outputs)
         inside = place.within({target.name: target}).within({"excluded": excluded})
         self._assignments(updates, target, inside)
         self._clauses(parts, inside)
 
-    def _update(self, node: exp.Update, place: Place) -> None:
+    def _update(self, node: exp.Update, place: Place) -> Outputs:
         parts = parts_of(node)
         place = self._with(parts.pop("with_", None), place)
         target = self._target(parts.pop("this"))
@@ -181,6 +190,7 @@ class Proof(Values):
         inside = self._confine(sources, parts.get("where"), place)
         self._assignments(parts.pop("expressions", []), target, inside)
         self._clauses(parts, inside)
+        return _returned(parts, sources.relations)
 
     def _assignments(self, updates: Iterable[Any], target: Relation, place: Place) -> None:
         for update in updates:
@@ -189,9 +199,9 @@ class Proof(Values):
             name = self._known(target, update.this)
             if name in _KEPT:
                 refuse(f"sets {name} of {target.table}: a row keeps its owner and its id for life")
-            self._value(update.expression, place)
+            self._values([update.expression], place)
 
-    def _delete(self, node: exp.Delete, place: Place) -> None:
+    def _delete(self, node: exp.Delete, place: Place) -> Outputs:
         parts = parts_of(node)
         place = self._with(parts.pop("with_", None), place)
         target = self._target(parts.pop("this"))
@@ -199,6 +209,7 @@ class Proof(Values):
         for source in parts.pop("using", []):
             self._tree(source, [], sources, place)
         self._clauses(parts, self._confine(sources, parts.get("where"), place))
+        return _returned(parts, sources.relations)
 
     def _target(self, node: Any) -> Relation:
         if not isinstance(node, exp.Table) or node.args.get("joins"):
@@ -251,25 +262,29 @@ class Proof(Values):
 
     def _relation(self, node: Any, sources: Sources, place: Place) -> Relation:
         parts = parts_of(node)
-        function = isinstance(node, exp.Table) and isinstance(node.this, exp.Func)
-        if isinstance(node, exp.Table) and not function:
+        if isinstance(node, exp.Table) and not isinstance(node.this, exp.Anonymous):
             return self._table(node, place)
         name, columns = self._alias(node)
-        beside = place.within(dict(sources.relations))
+        relation = Relation(name)
         if isinstance(node, exp.Subquery):
-            self._query(parts["this"] if parts.keys() <= {"this", "alias", "joins"} else node, place)
-        elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
-            # Later, when it is known which of the relations on its left are confined.
-            sources.laterals.append((node.this, beside))
+            inner = parts["this"] if parts.keys() <= {"this", "alias", "joins"} else node
+            relation.outputs = self._query(inner, place).renamed(columns)
         elif isinstance(node, exp.Values):
             self._values(parts["expressions"], place)
-            return Relation(name, rows=[dict(zip(columns, row.expressions, strict=False)) for row in node.expressions])
-        elif function or isinstance(node, exp.Lateral | exp.Unnest):
-            self._values([parts["expressions"] if isinstance(node, exp.Unnest) else parts["this"]], beside)
-            return Relation(name, columns=frozenset(columns or _columns_of(node, name)))
+            relation.outputs = _values_outputs(node.expressions).renamed(columns)
+            relation.rows = [
+                dict(zip(relation.outputs.names, row.expressions, strict=False)) for row in node.expressions
+            ]
+        elif isinstance(node, exp.Table | exp.Lateral):
+            # Checked later, when it is known which of the relations on its left are confined.
+            beside = place.within(dict(sources.relations))
+            sources.laterals.append((relation, node.this, beside))
+            inside = isinstance(node.this, exp.Subquery)
+            relation.outputs = NOTHING_KNOWN if inside else _columns_of(node.this, name)
+            relation.outputs = relation.outputs.renamed(columns)
         else:
             refuse(f"reads from {kind_of(node)}: read from tables that a plugin has declared, or from a query")
-        return Relation(name)
+        return relation
 
     def _alias(self, node: Any) -> tuple[str, list[str]]:
         alias = node.args.get("alias")
@@ -284,7 +299,8 @@ class Proof(Values):
         if not schema and name in place.queries:
             alias = node.alias or name
             self._check_name(alias, None)
-            return Relation(alias)
+            columns = [column.name for column in node.args["alias"].columns] if "alias" in parts else []
+            return Relation(alias, outputs=place.queries[name].renamed(columns))
         table = self._tables.get(name) if schema == self._schema else None
         if table is None:
             refuse(self._unknown(schema, name))
@@ -292,7 +308,10 @@ class Proof(Values):
             if parts_of(parts["alias"]).keys() != {"this"}:
                 refuse(f"renames the columns of {table}: leave the list of columns out")
             self._check_name(node.alias, table)
-        return Relation(node.alias or name, table, owned=name in self._owned, renamed="alias" in parts)
+        outputs = Outputs(tuple(column.name for column in table.columns))
+        return Relation(
+            node.alias or name, table, owned=name in self._owned, renamed="alias" in parts, outputs=outputs
+        )  # fmt: skip
 
     def _unknown(self, schema: str, name: str) -> str:
         if not schema and name in self._tables:
@@ -314,25 +333,71 @@ class Proof(Values):
                     "that SELECT, UPDATE or DELETE, or to the ON of its join, as a condition of its own beside the "
                     "rest, and parentheses around an OR"
                 )
-        for query, beside in sources.laterals:
-            self._query(query, beside)
+        for relation, node, beside in sources.laterals:
+            if isinstance(node, exp.Subquery):
+                # Its alias is the parser's, moved to the node around.
+                relation.outputs = self._query(node, beside).renamed(relation.outputs.names)
+            else:
+                self._values([node], beside)
         inside = place.within(sources.relations)
         self._values(sources.ons, inside)
         return inside
 
 
-def _columns_of(node: Any, name: str) -> frozenset[str]:
-    """Return the columns of a function in FROM whose alias lists none: one of the alias' name, or its own."""
-    if isinstance(node, exp.Unnest):
-        return frozenset({name})
-    called = node.this
-    if isinstance(called, exp.Anonymous):
-        names = {str(called.this).lower()}
-    else:
-        names = {known.lower() for known in type(called).sql_names()}
-    for own in NAMED_COLUMNS.keys() & names:
-        return NAMED_COLUMNS[own]
-    return frozenset({name}) if names & FUNCTIONS else frozenset()
+def _columns_of(call: Any, alias: str) -> Outputs:
+    """Return the columns of a function in FROM: its own, or one that is named as its alias."""
+    name = called_function(call)
+    if name in NAMED_COLUMNS:
+        return Outputs(NAMED_COLUMNS[name])
+    return Outputs((alias,), is_complete=name in FUNCTIONS)
+
+
+def _values_outputs(rows: Iterable[Any]) -> Outputs:
+    width = max((len(row.expressions) for row in rows), default=0)
+    return Outputs(tuple(f"column{number}" for number in range(1, width + 1)))
+
+
+def _returned(parts: Mapping[str, Any], relations: Relations) -> Outputs:
+    returning = parts.get("returning")
+    return _outputs(returning.expressions if returning is not None else [], relations)
+
+
+def _outputs(items: Iterable[Any], relations: Relations) -> Outputs:
+    """Return the columns that a list of items returns, as PostgreSQL names them."""
+    names: list[str | None] = []
+    is_complete = True
+    for item in items:
+        if not _is_star(item):
+            names.append(_output_name(item))
+            continue
+        found = [
+            relation for name, relation in relations.items() if item.args.get("table") is None or item.table == name
+        ]
+        is_complete = is_complete and bool(found) and all(relation.outputs.is_complete for relation in found)
+        names += [name for relation in found for name in relation.outputs.names]
+    return Outputs(tuple(names), is_complete)
+
+
+def _is_star(item: Any) -> bool:
+    return type(item) is exp.Star or (type(item) is exp.Column and type(item.this) is exp.Star)
+
+
+def _output_name(item: Any) -> str | None:
+    """Return the name of a column that a query returns, or None if PostgreSQL chooses it by a rule of its own."""
+    if isinstance(item, exp.Alias):
+        return str(item.alias)
+    while type(item) in {exp.Paren, exp.Cast}:
+        item = item.this
+    if type(item) is exp.Column:
+        return str(item.name)
+    return called_function(item) or None
+
+
+def _first_select(node: Any) -> exp.Select | None:
+    """Return the first SELECT of a query: that which names the columns."""
+    while isinstance(node, exp.Union | exp.Except | exp.Intersect | exp.Subquery):
+        node = node.this
+    return node if isinstance(node, exp.Select) else None
 
 
 def _owner_in_every_key(table: sa.Table | None) -> bool:

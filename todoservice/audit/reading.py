@@ -1,9 +1,16 @@
 """The first reading of a statement: by tokens, before the parser.
 
-psycopg2, the parser and PostgreSQL each read the text with rules of their own: for white space, comments, names that
-fold or are cut short, escapes in literals, and words that are grammar to one and a name to another. An attack lives
-where they differ. So this takes the few forms that all three read alike, refuses every other, and writes for the parser
-what it read: each name in quotation marks, each value as a numbered placeholder, one space between.
+psycopg2, the parser, and PostgreSQL each read the text by their own rules: for white space, comments, names that fold
+or are cut short, escapes in literals, and words that are grammar to one and a name to another. An attack lives where
+they differ. This module accepts only the forms that all three read alike, and writes a text for the parser from them:
+
+- each name in quotation marks, each value as a numbered placeholder, one space between tokens;
+- each call as `f_<name>(`, so that the parser applies no rules of its own to functions or to types used as such;
+- `ARRAY[...]` as `f_array(...)`, and `value[index]` as `value || f_subscript(index)`;
+- each operator without a level of its own in PostgreSQL's table of precedence as `||`, which is one of them.
+
+The parser then needs no backtracking, so that its work grows with the length of the text. It reads the same values in
+the same places, which is all that the proof looks for.
 """
 
 import re
@@ -16,6 +23,7 @@ from todoservice.audit.words import (
     BEFORE_PARENTHESIS,
     CONTEXT,
     FIELDS,
+    FUNCTIONS,
     KEYWORDS,
     OPERATORS,
     RESERVED,
@@ -37,8 +45,15 @@ _TOKEN: Final = re.compile(
 )
 _WITH: Final = re.compile(r"\s*with\b", re.IGNORECASE)
 _LONGEST_NAME: Final = 63
-_MOST_TOKENS: Final = 100_000
-_DEEPEST: Final = 50
+OVER: Final = "has more than"
+"""Begins the refusal of a statement that is over a limit."""
+_MOST_PENDING_JOINS: Final = 3
+"""The parser tries each order of the joins whose ON has not come yet."""
+_LEVELED: Final = frozenset({"+", "-", "*", "/", "%%", "^", "=", "<>", "!=", "<", ">", "<=", ">="})
+"""Operators with a level of their own in the table of precedence (PostgreSQL, section 4.1.6)."""
+_SPECIAL: Final = frozenset({"cast", "extract", "overlay", "position", "substring", "trim"})
+"""Calls whose arguments may be separated by words: the parser reads these by their names."""
+_TYPE_ENDS: Final = TYPES | {"precision", "varying", "zone"}
 _SOLID: Final = frozenset({"placeholder", "literal", "quoted", "number", "word"})
 _CLASSES: Final = {"literal": "'", "placeholder": "%", "number": "0"}
 
@@ -53,19 +68,58 @@ def refuse(why: str) -> NoReturn:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How large a statement may be. The time of a proof grows with each of them."""
+
+    characters: int = 20_000
+    tokens: int = 2_000
+    depth: int = 20
+    """How many brackets and CASE may be open at once, with the prefix operators before a value."""
+
+    def check_characters(self, text: str) -> None:
+        """Refuse a text that is too long."""
+        if len(text) > self.characters:
+            _refuse_over("characters", self.characters)
+
+    def check(self, text: str, tokens: int, depth: int) -> None:
+        """Refuse a text that is too long, of too many tokens, or nested too deeply."""
+        self.check_characters(text)
+        self.check_tokens(tokens)
+        self.check_depth(depth)
+
+    def check_tokens(self, tokens: int) -> None:
+        """Refuse a statement of too many tokens."""
+        if tokens > self.tokens:
+            _refuse_over("tokens", self.tokens)
+
+    def check_depth(self, depth: int) -> None:
+        """Refuse a statement that is nested too deeply."""
+        if depth > self.depth:
+            _refuse_over("levels of nesting", self.depth, "depth")
+
+
+def _refuse_over(what: str, limit: int, setting: str = "") -> NoReturn:
+    variable = f"TODOSERVICE_STATEMENT_{(setting or what).upper()}"
+    refuse(f"{OVER} {limit} {what}: split it, bind what is long, or raise {variable}")
+
+
+@dataclass(frozen=True)
 class Reading:
-    """What the tokens say of a statement."""
+    """A statement as its tokens show it."""
 
     text: str
-    """The statement for the parser: `:x0`, `:x1` and so on stand for its placeholders."""
+    """The statement for the parser: `:x0`, `:x1`, and so on stand for its placeholders."""
     names: tuple[str, ...]
     """The parameter of each placeholder."""
     lists: frozenset[str]
     """The parameters that stand directly after IN, where psycopg2 writes a tuple."""
     selects: int
-    """How often the word SELECT is there."""
+    """The number of times that SELECT occurs."""
     interpolated: bool
-    """Whether it holds a percent sign, which means one thing with parameters and another without."""
+    """True if it holds a percent sign, whose meaning depends on whether parameters are sent."""
+    tokens: int
+    depth: int
+    """The deepest nesting, as `Limits.depth` counts it."""
 
 
 @dataclass(frozen=True)
@@ -82,18 +136,48 @@ class _Token:
         return self.text.lower() if self.kind == "word" else _CLASSES.get(self.kind, self.text)
 
 
+@dataclass
+class _Bracket:
+    """A bracket that is open."""
+
+    at: int
+    around: int
+    """How deep the statement is nested around it."""
+    end: str = ")"
+    is_array: bool = False
+    """True if values stand in it, which make an array."""
+    is_type: bool = False
+    """True if it makes a type one of arrays."""
+    joins: int = 0
+    """How many joins in it have no ON yet."""
+    cases: int = 0
+    """How many CASE in it have no END yet."""
+    zones: int = 0
+    """How many AT TIME ZONE follow each other: the parser descends with each."""
+
+    @property
+    def depth(self) -> int:
+        """How deep the statement is nested in it at this point."""
+        return self.around + self.cases + self.zones
+
+
 _EDGE: Final = _Token("edge", "", apart=True)
+_UNENDED: Final = "has a bracket, a CASE, or a JOIN without its end: close each, and give each JOIN its ON"
 
 
-def read(text: str, functions: frozenset[str]) -> Reading:
+def read(text: str, functions: frozenset[str], limits: Limits) -> Reading:
     """Read a statement that calls `functions` only. Raises Refused."""
-    return _Reader(list(_tokens(text)), functions, interpolated="%" in text).read()
+    limits.check_characters(text)
+    tokens = _tokens(text, limits.tokens)
+    limits.check_tokens(len(tokens))
+    return _Reader(tokens, functions, limits, interpolated="%" in text).read()
 
 
-def _tokens(text: str) -> list[_Token]:
+def _tokens(text: str, most: int) -> list[_Token]:
+    """Return the tokens of a text, and no more than one above `most`."""
     tokens: list[_Token] = []
-    position, apart, depth = 0, True, 0
-    while position < len(text):
+    position, apart = 0, True
+    while position < len(text) and len(tokens) <= most:
         match = _TOKEN.match(text, position)
         if match is None:
             _refuse_character(text, position)
@@ -102,21 +186,21 @@ def _tokens(text: str) -> list[_Token]:
         if kind == "space":
             apart = True
             continue
-        depth += (found == "(") - (found == ")")
         tokens.append(_Token(kind, match.group("name") if kind == "placeholder" else found, apart, match.start()))
         apart = False
-        if len(tokens) > _MOST_TOKENS or depth > _DEEPEST:
-            refuse("is too long or too deeply nested to be proven: make several of it")
     return tokens
 
 
 @lru_cache(256)
 def behind_with(text: str) -> int:
-    """Return where a statement begins behind its common table expressions: 0 where it has none. Raises Refused."""
+    """Return the index at which a statement begins behind its common table expressions: 0 if it has none.
+
+    Raises Refused.
+    """
     if not _WITH.match(text):
         return 0
     depth = 0
-    for before, token in pairwise(_tokens(text)):
+    for before, token in pairwise(_tokens(text, len(text))):
         depth += (before.text == "(") - (before.text == ")")
         if before.text == ")" and depth == 0 and token.key not in {",", "as"}:
             return token.at
@@ -139,22 +223,56 @@ def _refuse_character(text: str, position: int) -> NoReturn:
 
 
 class _Reader:
-    """Turns tokens into the parser's text."""
+    """Writes the parser's text from tokens."""
 
-    def __init__(self, tokens: list[_Token], functions: frozenset[str], *, interpolated: bool) -> None:
+    def __init__(self, tokens: list[_Token], functions: frozenset[str], limits: Limits, *, interpolated: bool) -> None:
         self._tokens = tokens
         self._functions = functions
+        self._limits = limits
         self._interpolated = interpolated
         self._names: list[str] = []
         self._lists: set[str] = set()
         self._written: list[str] = []
+        self._open: list[_Bracket] = [_Bracket(-1, 0)]
+        self._openers: dict[int, int] = {}
+        """For each closing parenthesis, the index of the one that it closes."""
+        self._prefixes = self._deepest = 0
 
     def read(self) -> Reading:
         for at, token in enumerate(self._tokens):
             self._check_neighbours(at, token)
             self._written.append(self._write(at, token))
-        selects = self._written.count("select")
-        return Reading(" ".join(self._written), tuple(self._names), frozenset(self._lists), selects, self._interpolated)
+            self._track_depth(token)
+        if len(self._open) > 1:
+            refuse(_UNENDED)
+        self._end(self._open[0])
+        return Reading(
+            " ".join(filter(None, self._written)), tuple(self._names), frozenset(self._lists),
+            self._written.count("select"), self._interpolated, len(self._tokens), self._deepest,
+        )  # fmt: skip
+
+    def _track_depth(self, token: _Token) -> None:
+        """Count the brackets and CASE that are open, the prefix operators before a value, and time zones in a row."""
+        written, around = self._written[-1], self._open[-1]
+        is_operator = token.kind == "operator"
+        self._prefixes = self._prefixes + 1 if is_operator or written == "not" else 0
+        match written:
+            case "case":
+                around.cases += 1
+            case "end" if around.cases:
+                around.cases -= 1
+            case "end":
+                refuse(_UNENDED)
+            case "at":
+                around.zones += 1
+        if token.text == "," or is_operator or (written in KEYWORDS and token.kind == "word"):
+            around.zones = 0
+        self._deepest = max(self._deepest, around.depth + self._prefixes)
+        self._limits.check_depth(self._deepest)
+
+    def _end(self, bracket: _Bracket) -> None:
+        if bracket.joins or bracket.cases:
+            refuse(_UNENDED)
 
     def _at(self, index: int) -> _Token:
         return self._tokens[index] if 0 <= index < len(self._tokens) else _EDGE
@@ -171,7 +289,7 @@ class _Reader:
             self._check_value(at, before)
 
     def _check_value(self, at: int, before: _Token) -> None:
-        """Refuse a value after a name, which is something else to one of the readers: an alias, a modulo, a prefix."""
+        """Refuse a value after a name: one of the readers takes it for an alias, a modulo, or a prefix."""
         follows_grammar = before.kind == "word" and self._written[-1] == before.key and before.key != "as"
         follows_type = follows_grammar and before.key in TYPES and before.key not in KEYWORDS
         if before.kind == "operator" or before.text in {"(", ",", "["}:
@@ -179,31 +297,72 @@ class _Reader:
         if not follows_grammar or (follows_type and self._at(at).kind == "placeholder"):
             refuse(f"has a value after {before.text or 'nothing'}, where none belongs")
 
-    def _write(self, at: int, token: _Token) -> str:
+    def _write(self, at: int, token: _Token) -> str:  # noqa: PLR0911 - one for each kind
         match token.kind:
             case "placeholder":
                 return self._placeholder(at, token)
             case "literal":
-                if not token.text.isprintable():
-                    refuse("holds a control character in a literal: bind it as a parameter")
-                return token.text.replace("%%", "%")
+                return self._literal(token.text)
             case "operator":
-                if token.text not in OPERATORS and token.text != "::":
-                    refuse(f"holds {token.text}, which is no operator that the audit knows; nor is a comment")
-                return token.text.replace("%%", "%")
+                return self._operator(token.text)
             case "quoted":
                 return self._called_name(at) if self._at(at + 1).text == "(" else self._name(token)
             case "word":
                 return self._word(at, token)
-            case _:
-                self._check_mark(at, token)
+            case "number":
                 return token.text
+            case _:
+                return self._mark(at, token.text)
 
-    def _check_mark(self, at: int, token: _Token) -> None:
-        if token.text == ".":
-            left, right = self._at(at - 1), self._at(at + 1)
-            if left.kind not in {"word", "quoted"} or (right.kind not in {"word", "quoted"} and right.text != "*"):
-                refuse("holds a point that joins no two names")
+    def _literal(self, text: str) -> str:
+        if not text.isprintable():
+            refuse("holds a control character in a literal: bind it as a parameter")
+        return text.replace("%%", "%")
+
+    def _operator(self, text: str) -> str:
+        if text == "::":
+            return text
+        if text not in OPERATORS:
+            refuse(f"holds {text}, which is no operator that the audit knows; nor is a comment")
+        return text.replace("%%", "%") if text in _LEVELED else "||"
+
+    def _mark(self, at: int, text: str) -> str:
+        match text:
+            case "(":
+                self._enter(at, ")")
+            case "[":
+                return self._opened_bracket(at)
+            case ")" | "]":
+                return self._closed(at, text)
+            case ".":
+                left, right = self._at(at - 1), self._at(at + 1)
+                if left.kind not in {"word", "quoted"} or (right.kind not in {"word", "quoted"} and right.text != "*"):
+                    refuse("holds a point that joins no two names")
+        return text
+
+    def _enter(self, at: int, end: str, *, is_array: bool = False, is_type: bool = False) -> None:
+        self._open.append(_Bracket(at, self._open[-1].depth + 1, end, is_array, is_type))
+
+    def _opened_bracket(self, at: int) -> str:
+        """Write the beginning of an array, of a subscript, or of what makes a type one of arrays."""
+        before, around = self._at(at - 1), self._open[-1]
+        if before.key == "array" or (before.text in {"[", ","} and around.end == "]" and around.is_array):
+            self._enter(at, "]", is_array=True)
+            return "f_array("
+        if self._at(at + 1).text == "]" or (before.key in _TYPE_ENDS and self._written[-1] == before.key):
+            self._enter(at, "]", is_type=True)
+            return "["
+        self._enter(at, "]")
+        return "|| f_subscript("
+
+    def _closed(self, at: int, text: str) -> str:
+        bracket = self._open.pop()
+        if not self._open or bracket.end != text:
+            refuse(_UNENDED)
+        self._end(bracket)
+        if text == ")":
+            self._openers[at] = bracket.at
+        return "]" if bracket.is_type else ")"
 
     def _placeholder(self, at: int, token: _Token) -> str:
         if self._at(at - 1).key == "in":
@@ -218,12 +377,23 @@ class _Reader:
         if before.text == "." or after.text == ".":
             return self._name(token)
         if word in KEYWORDS or self._is_grammar(word, before, after) or self._is_type(word, before, after):
-            return word
+            self._count_join(word, before, after)
+            return "" if word == "array" and after.text == "[" else word
         if word in FIELDS and before.text == "(" and self._at(at - 2).key == "extract":
             return word
         if word in RESERVED:
             refuse(f"uses {word.upper()}, which the audit does not know: write it another way, or quote the name")
         return self._name(token)
+
+    def _count_join(self, word: str, before: _Token, after: _Token) -> None:
+        """Count the joins of this bracket whose ON is still to come."""
+        around = self._open[-1]
+        if word == "join" and before.key != "cross":
+            around.joins += 1
+            if around.joins > _MOST_PENDING_JOINS:
+                refuse("nests joins without parentheses: write the ON of each JOIN behind its table")
+        elif around.joins and word in {"on", "using"} and before.key != "distinct" and after.key != "conflict":
+            around.joins -= 1
 
     def _is_grammar(self, word: str, before: _Token, after: _Token) -> bool:
         befores, afters = CONTEXT.get(word, (frozenset[str](), frozenset[str]()))
@@ -245,16 +415,33 @@ class _Reader:
         if before.text == ".":
             if self._at(at - 2).text == "pg_catalog" and word in self._functions:
                 self._written[-2:] = ["", ""]
-                return word
+                return self._function(word)
             return self._called_name(at)
-        if word in BEFORE_PARENTHESIS or word in TYPES or word in self._functions:
+        if word in TYPES and before.key in {"::", "as"}:
+            return self._sized(at, word)
+        if word in BEFORE_PARENTHESIS - FUNCTIONS:
+            self._count_join(word, before, self._at(at + 1))
             return word
+        if word in TYPES or word in self._functions:
+            return self._function(word)
         if word in KEYWORDS or word in RESERVED:
             refuse(f"uses {word.upper()} before a parenthesis, which the audit does not know")
         return self._called_name(at)
 
+    def _function(self, word: str) -> str:
+        return word if word in _SPECIAL else f"f_{word}"
+
+    def _sized(self, at: int, word: str) -> str:
+        """Write a type that has numbers in parentheses: of other things, the parser would try each twice."""
+        numbers, at = 0, at + 2
+        while self._at(at).kind == "number":
+            numbers, at = numbers + 1, at + 1 + (self._at(at + 1).text == ",")
+        if not numbers or self._at(at).text != ")":
+            refuse(f"gives the type {word} something else than numbers in parentheses")
+        return word
+
     def _called_name(self, at: int) -> str:
-        """Write a name before a parenthesis, where that is a list of columns. Raises Refused for a function."""
+        """Write a name before a parenthesis if that begins a list of columns. Raises Refused for a function."""
         before = self._at(at - 1)
         inserts = before.text == "." and self._at(at - 3).key == "into"
         named = before.key in {"as", "with", "recursive"} or (before.text == ")" and self._closes_source(at - 1))
@@ -267,21 +454,20 @@ class _Reader:
         )
 
     def _closes_source(self, at: int) -> bool:
-        """Say whether the parenthesis ends a function's arguments, or a query in FROM: a name after it is an alias."""
-        depth = 0
-        while at >= 0:
-            depth += (self._at(at).text == ")") - (self._at(at).text == "(")
-            if depth == 0:
-                break
-            at -= 1
-        before, first = self._at(at - 1), self._at(at + 1).key
+        """Return True if it ends a function's arguments, or a query in FROM: a name after it is an alias."""
+        opener = self._openers.get(at, -1)
+        before, first = self._at(opener - 1), self._at(opener + 1).key
         return before.key in self._functions or (
             first in {"select", "values", "with"} and (before.key in {"from", "join", "lateral"} or before.text == ",")
         )
 
     def _is_heading(self, at: int) -> bool:
-        """Say whether the parenthesis holds names only, and AS ( follows: the columns of a common table expression."""
+        """Return True if the parenthesis holds names only and AS ( follows: a common table expression's columns."""
+        if self._at(at).text != "(":
+            return False
         while self._at(at).text in {"(", ","} and self._at(at + 1).kind in {"word", "quoted"}:
             at += 2
+            if self._at(at).text == "(":
+                return False
         after = [self._at(at + step).key for step in range(3)]
         return after[:2] == [")", "as"] and after[2] in {"(", "materialized", "not"}

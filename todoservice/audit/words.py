@@ -144,12 +144,12 @@ FUNCTIONS: Final = _words(
 )
 """Functions of PostgreSQL that only compute: none reads a table, a setting or a file, and none changes anything."""
 
-NAMED_COLUMNS: Final[dict[str, frozenset[str]]] = {
+NAMED_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         _words("json_array_elements json_array_elements_text jsonb_array_elements jsonb_array_elements_text"),
-        _words("value"),
+        ("value",),
     ),
-    **dict.fromkeys(_words("json_each json_each_text jsonb_each jsonb_each_text"), _words("key value")),
+    **dict.fromkeys(_words("json_each json_each_text jsonb_each jsonb_each_text"), ("key", "value")),
 }
 """The columns of those functions that give names to theirs. All others have one, named as the function or its alias."""
 

@@ -10,6 +10,7 @@ from typing import Final, Self
 from fastapi import FastAPI
 
 from todoservice import migrations
+from todoservice.audit import Limits
 from todoservice.database.dialect import AsyncPsycopg2Dialect
 from todoservice.identity import Provider
 from todoservice.plugins import configuration, discovery, features, providers, routes
@@ -202,6 +203,9 @@ class Host:
                 (model for feature in usable for model in feature.models),
                 AsyncPsycopg2Dialect(),
                 self._settings.functions,
+                Limits(
+                    self._settings.statement_characters, self._settings.statement_tokens, self._settings.statement_depth
+                ),
             )
             for feature in usable:
                 self._tell(_query_faults(statements, feature))
