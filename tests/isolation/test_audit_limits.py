@@ -88,7 +88,7 @@ def test_type_takes_only_numbers_in_parentheses() -> None:
 
 def test_limits_are_read_from_the_settings() -> None:
     class Wide(Queries):
-        wide = sa.select(*[sa.literal_column("1").label(f"c{number}") for number in range(200)])
+        wide: Any = sa.select(*[sa.literal_column("1").label(f"c{number}") for number in range(200)])
 
     notes = module("notes", todoservice_queries=Wide)
     assert Host.load(Settings.load(), [notes]).faults == ()
