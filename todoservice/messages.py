@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from todoservice.confinement import UnscopedStatement
-from todoservice.database.dialect import exact
 from todoservice.database.lease import Lease
 from todoservice.defaults import Default, default_of
 from todoservice.shapes import APART
@@ -94,7 +93,7 @@ class _Part:
         parameters = self._preset | {name: values[name] for name in self._names & values.keys()}
         for name, processor in self._processors.items():
             parameters[name] = processor(parameters[name])
-        return self.text, {name: exact(value) for name, value in parameters.items()}
+        return self.text, parameters
 
     def _expanded(self, values: Mapping[str, Any]) -> Bound:
         given = self._made.construct_params(values, escape_names=False)
@@ -104,7 +103,7 @@ class _Part:
         processors = self._processors | dict(state.processors)
         called = self._made.escaped_bind_names
         parameters = {
-            called.get(name, name): exact(processors[name](value) if name in processors else value)
+            called.get(name, name): processors[name](value) if name in processors else value
             for name, value in state.parameters.items()
         }
         return state.statement, parameters

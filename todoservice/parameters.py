@@ -5,11 +5,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from todoservice.database.values import KEY as KEY  # noqa: PLC0414 - for the modules that build statements
+
 ME: Final = "me"
 """The parameter that carries the scope's user in every statement. Reserved."""
 GIVEN: Final = "__given"
-KEY: Final = "p_"
-"""Begins the name of every bind parameter: SQLAlchemy takes one named as a column for a value of that column."""
 
 _ABSENT: Final = object()
 

@@ -17,6 +17,7 @@ from todoservice.confinement import UnscopedStatement
 from todoservice.database.client import Database, Transaction
 from todoservice.database.lease import Lease
 from todoservice.database.retries import Attempts
+from todoservice.database.values import UnsupportedValue, plain_uuid
 from todoservice.idempotence import Sendable, execute
 from todoservice.identity import USER_ID
 from todoservice.messages import Answer
@@ -29,6 +30,7 @@ from todoservice.shapes import Shape
 from todoservice.statements import Prepared, Statements
 
 Result = TypeVar("Result")
+Refusal = TypeVar("Refusal", bound=UnscopedStatement | UnsupportedValue)
 Rows = Iterable[Mapping[str, Any]]
 """Each row's parameters by name."""
 JSON: Final = "application/json"
@@ -63,7 +65,7 @@ class Scope:
     `InvalidRequest` for a value that a column does not take, `ServiceUnavailable` where it is out of reach, and
     `OutcomeUnknown` where a change was sent and never answered. They raise `UnscopedStatement` for a statement that
     cannot be confined to the user, `UnknownQuery` for a name that no plugin of the app has declared, `TypeError` for
-    wrong parameters.
+    wrong parameters and for a value of a type that psycopg2 does not write as a literal by itself.
     """
 
     def __init__(self, data: Data, user_id: UUID, *, status: int = 200, feature: str = "") -> None:
@@ -75,7 +77,8 @@ class Scope:
         self._data = data
         self._status = status
         self._feature = feature
-        self._user_id = user_id if type(user_id) is UUID else UUID(str(user_id))
+        self._user_id = plain_uuid(user_id)
+        self._user = str(self._user_id)
         self._deadline = 0.0
 
     def _guard(self, text: str, parameters: Any) -> None:
@@ -84,7 +87,8 @@ class Scope:
     @property
     def user_id(self) -> UUID:
         """The user whose rows these are."""
-        return self._user_id
+        # A copy: no caller can change the one that statements are checked against.
+        return UUID(int=self._user_id.int)
 
     async def one(self, statement: Any, /, **params: Any) -> Row[Any]:
         """Return the first row. Raises NotFound where there is none."""
@@ -259,24 +263,24 @@ class Scope:
             if transaction is not None:
                 return await transaction.run(work)
             return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard, attempts)
-        except UnscopedStatement as error:
+        except (UnscopedStatement, UnsupportedValue) as error:
             raise self._named(error, prepared.name) from error
 
-    def _named(self, refusal: UnscopedStatement, *names: str) -> UnscopedStatement:
+    def _named(self, refusal: Refusal, *names: str) -> Refusal:
         """Return a refusal with who is at fault before it: the plugin whose route runs, and the statement."""
-        return UnscopedStatement(": ".join(filter(None, (self._feature, *names, str(refusal)))))
+        return type(refusal)(": ".join(filter(None, (self._feature, *names, str(refusal)))))
 
     def _prefix(self, *, inserts: bool) -> str:
         """Return what travels before a statement, in its message and its transaction: the user and the time limit."""
         milliseconds = int(self._data.statement_timeout * 1000)
         settings = (
-            f"SELECT set_config('{SCHEMA}.user_id','{self._user_id}',true),"
+            f"SELECT set_config('{SCHEMA}.user_id','{self._user}',true),"
             f"set_config('statement_timeout','{milliseconds}',true);"
         )
         if not self._data.provision_users:
-            return f"{settings}SELECT {SCHEMA}.require_user('{self._user_id}');"
+            return f"{settings}SELECT {SCHEMA}.require_user('{self._user}');"
         if inserts:
-            return f"{settings}INSERT INTO {SCHEMA}.users(id) VALUES('{self._user_id}') ON CONFLICT DO NOTHING;"
+            return f"{settings}INSERT INTO {SCHEMA}.users(id) VALUES('{self._user}') ON CONFLICT DO NOTHING;"
         return settings
 
 

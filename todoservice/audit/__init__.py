@@ -5,13 +5,11 @@ from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.util import immutabledict
 from sqlglot.errors import SqlglotError
 
 from todoservice.audit.parser import parse
 from todoservice.audit.proof import Proof
 from todoservice.audit.reading import Limits, Refused, behind_with, read
-from todoservice.audit.values import PLAIN, is_safe
 from todoservice.audit.verdicts import Verdict, Verdicts
 from todoservice.audit.words import FUNCTIONS
 from todoservice.confinement import UnscopedStatement
@@ -97,31 +95,31 @@ class Audit:
         return verdict
 
     def check(self, text: str, parameters: Mapping[str, Any] | None, user_id: UUID) -> None:
-        """Raise UnscopedStatement unless the statement is proven and bound to this user, by values that are literals.
+        """Raise UnscopedStatement unless the statement is proven and its parameters for the user are this user.
 
-        `parameters` is what is sent with the text: a plain dictionary, or None where nothing is interpolated.
+        `parameters` are those that psycopg2 receives: a dictionary of values that `database.values` has rebuilt, or
+        None if nothing is interpolated.
         """
         verdict = self._proven(text)
         if parameters is None:
             if verdict.interpolated:
                 raise UnscopedStatement(_fault("has no parameters: give a dictionary of them", text))
             return
-        self._check_values(text, verdict, parameters, user_id)
+        self._check_parameters(text, verdict, parameters, user_id)
 
-    def _check_values(self, text: str, verdict: Verdict, parameters: Mapping[str, Any], user_id: UUID) -> None:
-        if type(parameters) is not dict and type(parameters) is not immutabledict:
+    def _check_parameters(self, text: str, verdict: Verdict, parameters: Mapping[str, Any], user_id: UUID) -> None:
+        if type(parameters) is not dict:
             raise UnscopedStatement(_fault("has no plain dictionary of parameters: bind values by name", text))
         for name in verdict.users:
             value = parameters.get(name)
-            if type(value) is not UUID or type(value.int) is not int or value != user_id:
+            if type(value) is not UUID or type(value.int) is not int or value.int != user_id.int:
                 why = f"has another value than the scope's user in its parameter {name}: bind scope.user_id, a UUID"
                 raise UnscopedStatement(_fault(why, text))
         for name, value in parameters.items():
             if type(name) is not str:
                 raise UnscopedStatement(_fault("has a parameter whose name is no plain str: bind values by name", text))
-            if type(value) not in PLAIN and not is_safe(value, listed=name in verdict.lists):
-                kind = type(value).__name__
-                why = f"binds a {kind} to {name}, which could be more than a value: bind a plain str, int, UUID or such"
+            if type(value) is tuple and name not in verdict.lists:
+                why = f"binds a tuple to {name}, which is a list of values: write IN before it, or bind a list"
                 raise UnscopedStatement(_fault(why, text))
 
     def prove(self, text: str) -> Verdict:

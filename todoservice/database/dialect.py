@@ -23,9 +23,11 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTR
 from psycopg2.sql import Composable
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine.interfaces import IsolationLevel
+from sqlalchemy.util import immutabledict
 from sqlalchemy.util.concurrency import await_
 
 from todoservice.database.libpq import Watched, locate, time_limit
+from todoservice.database.values import plain
 
 Query: TypeAlias = str | bytes | Composable
 
@@ -148,14 +150,20 @@ class Cursor(psycopg2.extensions.cursor):
     def execute(self, query: Query, vars: Any = None) -> None:  # noqa: A002 - psycopg2's name
         """Send the connection's prefix and the statement as one message, and take the statement's result.
 
-        In SQLAlchemy's greenlet. Raises psycopg2.Error.
+        In SQLAlchemy's greenlet. Raises psycopg2.Error, and what `ask` raises.
         """
         await_(self.ask(query, vars))
 
     async def ask(self, query: Query, vars: Any = None) -> None:  # noqa: A002 - as above
-        """Do what `execute` does, outside of a greenlet."""
+        """Do what `execute` does, outside of a greenlet.
+
+        Raises UnsupportedValue and UnusableValue, which name the parameter, and what the connection's guard raises.
+        """
         # Here is every statement of the engine, as its author wrote it: no other way leads to the server.
         connection = self.connection
+        if type(vars) is dict or type(vars) is immutabledict:
+            # The guard and psycopg2 get the same values, which no other code can change or reach.
+            vars = plain(vars)  # noqa: A001
         if connection.guard is not None:
             connection.guard(query, vars)
         message = connection.heading().encode() + self.mogrify(query, vars)
@@ -203,24 +211,6 @@ async def _connected(*arguments: Any, **parameters: Any) -> Connection:
     return connection
 
 
-def exact(value: Any) -> Any:
-    """Return a text or a number of a subclass as the plain one that it is, and a list of such; all else as it is."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    for plain, made in _EXACTLY.items():
-        if isinstance(value, plain):
-            return made(value)
-    return [exact(item) for item in value] if kind is list else value
-
-
-_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
-_EXACTLY: Final[Mapping[type[Any], Callable[[Any], Any]]] = {
-    str: str.__str__, int: int.__int__, float: float.__float__,
-}  # fmt: skip
-"""The types' own methods, whatever a subclass makes of them."""
-
-
 class AsyncPsycopg2Dialect(PGDialect_psycopg2):
     """SQLAlchemy's psycopg2 dialect, waiting on the event loop. A new connection asks the server nothing."""
 
@@ -255,15 +245,6 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
                 f"{seconds:g} s of {doing}: check the host and port in the database URL, and the firewalls between"
             )
             raise psycopg2.OperationalError(msg) from None
-
-    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
-        """Execute, with every text and number bound as just that: a member of a StrEnum as its value.
-
-        The audit takes exact types only, for a subclass may say for itself what SQL it is.
-        """
-        if type(parameters) is dict:
-            parameters = {name: exact(value) for name, value in parameters.items()}
-        super().do_execute(cursor, statement, parameters, context)  # type: ignore[no-untyped-call]
 
     def get_isolation_level_values(self, dbapi_connection: Any) -> tuple[IsolationLevel, ...]:  # noqa: ARG002
         """Return what may be chosen. Another level would cost statements, and stay behind in a pooler's session."""

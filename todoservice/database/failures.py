@@ -1,19 +1,21 @@
 """What a failure of the database means to the client."""
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from todoservice.database.values import UnusableValue
 from todoservice.problems import Conflict, InvalidRequest, Problem, ServiceUnavailable, UnknownUser
 
 UNKNOWN_USER: Final = "TS403"
 """The SQLSTATE that the function `todoservice.require_user` raises."""
 
-FAILURES: Final = (PoolTimeout, DBAPIError, TimeoutError, ValueError)
+FAILURES: Final = (PoolTimeout, StatementError, TimeoutError, ValueError)
 """What a statement may fail with. TimeoutError is ours for a server that hangs, ValueError psycopg2's for a text that
-PostgreSQL cannot hold."""
+PostgreSQL cannot hold, and ours for a value that cannot be written."""
 
 
 def _too_long() -> Problem:
@@ -44,6 +46,7 @@ _PROBLEMS: Final[Mapping[str, Callable[[], Problem]]] = {
     "55P03": ServiceUnavailable,  # lock_not_available
     "57": ServiceUnavailable,  # shutdown and recovery
     "22": _bad_value,
+    "54000": _bad_value,  # program_limit_exceeded: an array of 7 dimensions, a text too long for its index
     "23502": _bad_value,  # not_null_violation
     "23514": _bad_value,  # check_violation
     "23": Conflict,
@@ -78,12 +81,10 @@ def problem_for(error: Exception) -> Problem | None:
             return _too_long()
         case DBAPIError():
             return _by_state(error)
-        case UnicodeEncodeError():
-            return InvalidRequest(("request", "A text holds a lone surrogate, which cannot be stored"))
-        case ValueError() if "NUL" in str(error):
-            return InvalidRequest(("request", "A text holds the character U+0000, which cannot be stored"))
+        case StatementError():  # as SQLAlchemy raises it for a value that a column's type cannot process
+            return _by_value(error.orig)
         case _:
-            return None
+            return _by_value(error)
 
 
 def is_out_of_reach(error: BaseException | None) -> bool:
@@ -167,6 +168,21 @@ def _by_state(error: DBAPIError) -> Problem | None:
     if state == "23503" and _constraint(error).endswith("_user_id"):
         return UnknownUser()
     return next((problem() for states, problem in _PROBLEMS.items() if state.startswith(states)), None)
+
+
+def _by_value(error: BaseException | None) -> Problem | None:
+    match error:
+        case UnusableValue():
+            fault = str(error)
+        case UnicodeEncodeError():
+            fault = "A text holds a lone surrogate, which cannot be stored"
+        case ValueError() if "NUL" in str(error):
+            fault = "A text holds the character U+0000, which cannot be stored"
+        case ValueError() if "for integer string conversion" in str(error):  # as the encoder of JSON raises it
+            fault = f"An integer has more than {sys.get_int_max_str_digits()} digits, which cannot be stored"
+        case _:
+            return None
+    return InvalidRequest(("request", fault))
 
 
 def _state(error: DBAPIError) -> str | None:
