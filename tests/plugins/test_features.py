@@ -182,8 +182,10 @@ def test_a_foreign_key_begins_with_the_owner() -> None:
 def test_what_is_unique_is_unique_to_its_owner() -> None:
     """Else a conflict tells one user what another has."""
     assert lines(module(todoservice_models=[Slug])) == [
-        "P303 Slug has uq_notes_slug_slug, unique over all users, which tells one what another has: add user_id to it",
-        "P303 Slug has ix_notes_short, unique over all users, which tells one what another has: add user_id to it",
+        "P303 Slug has uq_notes_slug_slug, unique over all users, which tells one what another has: "
+        "add user_id to it as a plain column, compared by =",
+        "P303 Slug has ix_notes_short, unique over all users, which tells one what another has: "
+        "add user_id to it as a plain column, compared by =",
     ]
 
 

@@ -177,7 +177,7 @@ BROKEN: dict[str, Broken] = {
         "P302 NAME: Foreign has the table strange: name it foreign or foreign_something", "foreign", ('__tablename__ = "foreign"', '__tablename__ = "strange"')
     ),
     "keyless": altered(
-        "P303 NAME: Keyless has uq_keyless_text, unique over all users, which tells one what another has: add user_id to it",
+        "P303 NAME: Keyless has uq_keyless_text, unique over all users, which tells one what another has: add user_id to it as a plain column, compared by =",
         "keyless",
         ("from datetime", "from sqlalchemy import UniqueConstraint\nfrom datetime"),
         ('= "keyless"\n    text', '= "keyless"\n    __table_args__ = (UniqueConstraint("text"),)\n    text'),

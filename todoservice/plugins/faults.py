@@ -46,6 +46,7 @@ class Code(StrEnum):
     QUERY = "P308", "a declared query cannot be confined to one user, or has the name of another"
     SETTINGS = "P309", "its settings are missing or invalid"
     SCHEMA = "P310", "a route takes or returns what no JSON schema describes"
+    REVEALS = "P311", "a table reveals what other users do"
     # Who is asking
     IDENTITY_MISSING = "P401", "TODOSERVICE_IDENTITY names a plugin that is not installed"
     IDENTITY_BLOCKED = "P402", "TODOSERVICE_IDENTITY names a plugin that is blocked"

@@ -15,7 +15,7 @@ from todoservice.plugins.hooks import Hooks
 from todoservice.plugins.plugin import Plugin
 from todoservice.plugins.telling import told
 from todoservice.statements import Queries
-from todoservice.tables import belongs, holders, model_faults, unmapped
+from todoservice.tables import belongs, holders, model_faults, references, unmapped
 
 Answer = TypeVar("Answer")
 
@@ -46,8 +46,8 @@ class Feature:
     def referred(self) -> Iterator[str]:
         """Yield the names of the features' tables that its own refer to."""
         for model in self.models:
-            for key in model.__table__.foreign_keys:  # type: ignore[union-attr]
-                schema, _, table = key.target_fullname.rpartition(".")[0].rpartition(".")
+            for referred, _ in references(model.__table__):  # type: ignore[union-attr]
+                schema, _, table = referred.rpartition(".")
                 if schema == SCHEMA and table != "users":
                     yield table
 
@@ -77,10 +77,10 @@ def ask(hooks: Hooks, plugin: Plugin) -> Feature:
     return feature
 
 
-def look_at_tables(features: Iterable[Feature], names: Collection[str]) -> None:
+def look_at_tables(features: Iterable[Feature], names: Collection[str], functions: Collection[str]) -> None:
     """Add to each feature what is wrong with its tables, and leave it those that nothing is wrong with.
 
-    `names` are those of all plugins that were found.
+    `names` are those of all plugins that were found, `functions` those that tables may call.
     """
     owners: dict[str, Plugin] = {}
     failed = unmapped()
@@ -88,7 +88,7 @@ def look_at_tables(features: Iterable[Feature], names: Collection[str]) -> None:
         feature.faults += [*_mapping_faults(feature, failed), *_hidden_faults(feature, names)]
         sound = []
         for model in feature.models:
-            faults = list(model_faults(feature.plugin, model, owners))
+            faults = list(model_faults(feature.plugin, model, owners, functions))
             feature.faults += faults
             if not faults:
                 owners[model.__table__.name] = feature.plugin  # type: ignore[union-attr]

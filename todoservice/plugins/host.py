@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from todoservice import migrations
 from todoservice.audit import Limits
+from todoservice.audit.words import FUNCTIONS
 from todoservice.database.dialect import AsyncPsycopg2Dialect
 from todoservice.identity import Provider
 from todoservice.plugins import configuration, discovery, features, providers, routes
@@ -143,7 +144,8 @@ class Host:
         asked = self._asked.values()
         for one in self.found:
             self._tell(one.faults)
-        features.look_at_tables(asked, {one.name for one in self.found})
+        functions = FUNCTIONS | {name.lower() for name in self._settings.functions}
+        features.look_at_tables(asked, {one.name for one in self.found}, functions)
         for feature in asked:
             providers.look_at_provider(feature)
             self._tell(fault for fault in feature.faults if serving or fault.code is not Code.SETTINGS)
@@ -217,7 +219,7 @@ class Host:
 
     def _sound(self, feature: Feature) -> bool:
         """Say whether its queries can be looked at: whether all its tables, and those it refers to, are there."""
-        return not self._codes(feature.plugin.name) & {Code.MODEL, Code.TABLE, Code.KEY, Code.NEEDS}
+        return not self._codes(feature.plugin.name) & {Code.MODEL, Code.TABLE, Code.KEY, Code.REVEALS, Code.NEEDS}
 
     def _choose_provider(self) -> Provider | None:
         try:
