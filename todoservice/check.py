@@ -77,7 +77,7 @@ def look(settings: Settings) -> Report:
     report.queries = sorted(statement.name for statement in host.statements.declared)
     if not host.faults:
         report.findings += map(_finding, (*host.warnings, *host.checks(create_app(settings))))
-    _look_at_database(report, source, host.plugins)
+    _look_at_database(report, source, host.plugins, settings.functions)
     return report
 
 
@@ -85,7 +85,7 @@ def _finding(fault: Fault) -> Finding:
     return Finding(fault.code.value, f"{fault.whose}: {fault.message}" if fault.plugin else fault.message, fault.hint)
 
 
-def _look_at_database(report: Report, source: Source, plugins: Sequence[Plugin]) -> None:
+def _look_at_database(report: Report, source: Source, plugins: Sequence[Plugin], functions: Sequence[str]) -> None:
     histories = migrations.histories(plugins)
     owners = migrations.owners(histories)
     report.tables = sorted(owners)
@@ -95,7 +95,8 @@ def _look_at_database(report: Report, source: Source, plugins: Sequence[Plugin])
             connection = stack.enter_context(transaction.connected(source.url, source.connect_args()))
             report.role = connection.exec_driver_sql("SELECT current_user").scalar()
             report.findings += _schema_findings(connection, plugins)
-            report.findings += (Finding(f.code, f.what, f.mend) for f in catalogue.verify(connection, owners))
+            faults = catalogue.verify(connection, owners, functions)
+            report.findings += (Finding(fault.code, fault.what, fault.mend) for fault in faults)
     except (transaction.DatabaseUnreachable, EmbeddedUnavailable) as error:
         report.findings.append(Finding("database", str(error), REACH))
     except DBAPIError as error:

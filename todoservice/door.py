@@ -4,7 +4,8 @@ Looking at the database before the first user is served, each as it stands, with
 
 - `migrations.VERSION_TABLES`: which version tables there are;
 - `History.version_query` of the host and of each plugin, joined by UNION ALL: how far the database is;
-- `security.STATE`: policies, grants and the role, out of the catalogue.
+- `security.STATE`: policies, grants and the role, out of the catalogue;
+- `catalogue.statement`, with `TODOSERVICE_REQUIRE_ISOLATION` only: what else in the catalogue weakens isolation.
 
 Before each statement of a user, in its message (`Scope._prefix`, `Readiness.verify`): `set_config` of the user, of the
 time limit and, where isolation is degraded, of the role; and `INSERT INTO users` of the user or `require_user`.
@@ -24,9 +25,9 @@ from todoservice.database import security
 class HostDoor:
     """Lets the statements through that look at the database, and no other."""
 
-    def __init__(self, histories: Iterable[migrations.History]) -> None:
-        """Take the histories whose version tables may be read."""
-        self.texts = frozenset({migrations.VERSION_TABLES, security.STATE})
+    def __init__(self, histories: Iterable[migrations.History], *texts: str) -> None:
+        """Take the histories whose version tables may be read, and further statements to let through."""
+        self.texts = frozenset({migrations.VERSION_TABLES, security.STATE, *texts})
         self.versions = frozenset(history.version_query for history in histories)
 
     def __call__(self, text: Any, parameters: Any) -> None:

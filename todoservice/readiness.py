@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from todoservice import migrations
-from todoservice.database import security
+from todoservice.database import catalogue, security
 from todoservice.database.client import NotReady
 from todoservice.database.source import Source
 from todoservice.door import HostDoor
@@ -31,7 +32,15 @@ class Readiness:
         self._settings = settings
         self._source = source
         self._plugins = plugins
-        self.door = HostDoor(migrations.histories(plugins))
+        histories = migrations.histories(plugins)
+        self._owners = migrations.owners(histories)
+        self._rules = (
+            [catalogue.statement(self._owners, settings.functions, catalogue.UNDECLARED)]
+            if settings.require_isolation
+            else []
+        )
+        """The statements of the rules that `security.inspect` does not check: the service starts without them."""
+        self.door = HostDoor(histories, *self._rules)
         """Lets the statements of `verify` through."""
         self._installed = {*installed, *(plugin.name for plugin in plugins)}
         self._migrated = False
@@ -44,7 +53,9 @@ class Readiness:
         Raises NotReady where the database cannot be served from.
         """
         self._tell_leftovers(migrations.verify(connection, self._plugins))
-        isolation = security.inspect(connection, migrations.owners(migrations.histories(self._plugins)))
+        isolation = security.inspect(connection, self._owners)
+        for text in self._rules:
+            isolation = replace(isolation, faults=(*isolation.faults, *catalogue.found(connection, text)))
         if isolation.faults:
             self._tell(isolation)
         return f"SELECT set_config('role',{security.literal(isolation.role)},true);" if isolation.role else ""

@@ -25,8 +25,12 @@ def database(server: str, template: str = "template1", *, name: str = "", owner:
     if owner:
         create += sql.SQL(" OWNER {}").format(sql.Identifier(owner))
     administer(server, create)
+    url = text_of(make_url(server).set(database=name))
     try:
-        yield text_of(make_url(server).set(database=name))
+        if template != "template1":
+            # A copy has the grants of the template's role.
+            administer(url, sql.SQL("DROP OWNED BY {}").format(sql.Identifier(f"{template}_app")))
+        yield url
     finally:
         administer(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier), *_drop_roles(name))
 

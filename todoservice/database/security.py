@@ -19,6 +19,7 @@ DOORS: Final = frozenset({f"{SCHEMA}.require_user(id uuid)"})
 
 UPGRADE: Final = "run `todoservice db upgrade`"
 PROVISION: Final = "run `todoservice db provision`, and set NEON_DATABASE_URL to the URL that it prints"
+AUTHOR: Final = "report it to the author of its plugin, whose next migration must correct it"
 
 STEM: Final = (
     "CASE WHEN octet_length(current_database()) > 57"
@@ -30,6 +31,8 @@ _ME: Final = f"(SELECT nullif(current_setting('{SCHEMA}.user_id', true), '')::uu
 _ME_READ: Final = (  # as pg_get_expr writes it, in PostgreSQL 15 to 18
     f"( SELECT (NULLIF(current_setting('{SCHEMA}.user_id'::text, true), ''::text))::uuid AS \"nullif\")"
 )
+_KINDS: Final = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
+"""The relations that row-level security does not guard."""
 _POLICIES: Final = {"owner": "PERMISSIVE", "owner_floor": "RESTRICTIVE"}
 
 STATE: Final = f"""
@@ -37,7 +40,7 @@ WITH app AS (SELECT oid, rolname FROM pg_catalog.pg_roles WHERE rolname = {STEM}
 item AS (
     SELECT 'relation' AS kind, c.relname::text AS name, format('TABLE %I.%I', n.nspname, c.relname) AS target,
         c.relowner AS owner, coalesce(c.relacl, acldefault('r', c.relowner)) AS acl, c.oid AS relation,
-        json_build_object('enabled', c.relrowsecurity, 'forced', c.relforcerowsecurity, 'policies', (
+        json_build_object('kind', c.relkind, 'enabled', c.relrowsecurity, 'forced', c.relforcerowsecurity, 'policies', (
             SELECT json_object_agg(p.polname, json_build_array(
                 CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
                 p.polcmd = '*' AND p.polroles = ARRAY[0::oid],
@@ -193,9 +196,18 @@ def _catalogue_faults(items: Iterable[_Item], owners: Mapping[str, str | None]) 
             if item.facts["app"] is None:
                 yield Fault("role", f"there is no role {item.target}", UPGRADE)
             continue
-        if item.kind == "relation" and (column := owners.get(item.name)):
-            yield from _row_faults(item, column)
+        if item.kind == "relation" and item.name in owners:
+            kind, column = _kind(item), owners[item.name]
+            if kind:
+                what = f"{item.name} is {kind}, and row-level security guards tables only"
+                yield Fault("relation", what, AUTHOR)
+            elif column:
+                yield from _row_faults(item, column)
         yield from _grant_faults(item, owners)
+
+
+def _kind(item: _Item) -> str | None:
+    return _KINDS.get(item.facts["security"]["kind"])
 
 
 def _row_faults(item: _Item, column: str) -> Iterator[Fault]:
@@ -245,6 +257,8 @@ def _wanted(item: _Item, owners: Mapping[str, str | None]) -> _Privileges | None
         case "routine":
             return {"EXECUTE"} if item.name in DOORS else None
         case _ if item.name in owners:
+            if _kind(item):
+                return set()
             return _wanted_of_table(owners[item.name], item.facts["columns"])
         case _:
             is_version_table = item.name.endswith(VERSION_TABLE) and item.facts["columns"] == ["version_num"]
@@ -265,7 +279,8 @@ def _wanted_of_table(owner: str | None, columns: Iterable[str]) -> _Privileges:
 def _regrant(target: str, role: str, wanted: _Privileges) -> str:
     grants = [privilege for privilege in wanted if isinstance(privilege, str)]
     grants += [f"{what} ({quoted(column)})" for what, column in (name for name in wanted if isinstance(name, tuple))]
-    return f"REVOKE ALL ON {target} FROM {role}; GRANT {', '.join(sorted(grants))} ON {target} TO {role}"
+    grant = f"; GRANT {', '.join(sorted(grants))} ON {target} TO {role}" if grants else ""
+    return f"REVOKE ALL ON {target} FROM {role}{grant}"
 
 
 def _told(privileges: _Privileges) -> str:

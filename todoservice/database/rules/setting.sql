@@ -1,6 +1,6 @@
--- What a session begins with, or may set, changes what the same statement means.
-SELECT format('%s begins with %s', CASE WHEN t.setrole = 0 THEN 'every session' ELSE
-        format('a session of the role %s', t.setrole::regrole) END, assignment),
+-- A value that a session begins with, or may set, changes what the same statement means.
+SELECT format('%s begins with a value for %s', CASE WHEN t.setrole = 0 THEN 'every session' ELSE
+        format('a session of the role %s', t.setrole::regrole) END, split_part(assignment, '=', 1)),
     format('run ALTER %s RESET %s', CASE
         WHEN t.setrole = 0 AND t.setdatabase <> 0 THEN format('DATABASE %I', current_database())
         WHEN t.setrole = 0 THEN 'ROLE ALL'
@@ -10,11 +10,17 @@ FROM pg_catalog.pg_db_role_setting AS t
 CROSS JOIN LATERAL unnest(t.setconfig) AS assignment
 CROSS JOIN LATERAL lower(split_part(assignment, '=', 1)) AS name
 WHERE t.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
-    AND (t.setrole = 0 OR t.setrole IN (SELECT oid FROM pg_catalog.pg_roles WHERE rolname IN (:app, :login)))
-    AND (split_part(name, '.', 1) = :schema AND name LIKE '%.%' OR name IN (
-        'backslash_quote', 'role', 'row_security', 'search_path', 'session_replication_role',
-        'standard_conforming_strings', 'transform_null_equals'
-    ))
+    AND (t.setrole = 0 OR t.setrole IN (
+        SELECT oid FROM pg_catalog.pg_roles WHERE rolname IN (:app, :login, session_user)))
+    -- A role may set most settings on itself. These change how long a statement may take, how it is planned, what is
+    -- logged, or when a commit is durable, and neither the rows that it reads nor their values.
+    AND name !~ '^(log|tcp|track)_' AND name NOT IN (
+        'application_name', 'client_connection_check_interval', 'client_min_messages', 'deadlock_timeout',
+        'effective_cache_size', 'effective_io_concurrency', 'hash_mem_multiplier',
+        'idle_in_transaction_session_timeout', 'idle_session_timeout', 'jit', 'lock_timeout', 'maintenance_work_mem',
+        'random_page_cost', 'seq_page_cost', 'statement_timeout', 'synchronous_commit', 'temp_buffers',
+        'transaction_timeout', 'work_mem'
+    )
 UNION ALL
 SELECT format('%s may set %s', CASE x.grantee WHEN 0 THEN 'every role' ELSE format('the role %s', x.grantee::regrole) END,
         p.parname),
