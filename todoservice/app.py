@@ -12,9 +12,9 @@ from contextlib import (
 )  # fmt: skip
 from functools import partial
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
@@ -24,11 +24,10 @@ from todoservice.database.client import Database, NotReady
 from todoservice.database.embedded import EmbeddedUnavailable
 from todoservice.database.engine import build_pool
 from todoservice.database.source import Source
-from todoservice.identity import BY_HEADER, HEADER, Identity
+from todoservice.identity import BY_HEADER, HEADER, Identity, Provider
 from todoservice.middleware import BodyLimit, CannotStart, LastResort, ReadableStartup, RequestContext
-from todoservice.plugins import Plugin, lifespan, listing, routes
-from todoservice.plugins.dispatch import ByName
-from todoservice.plugins.features import Feature
+from todoservice.plugins import Plugin, lifespan, listing
+from todoservice.plugins.dispatch import Guard
 from todoservice.plugins.host import Host
 from todoservice.readiness import Readiness
 from todoservice.scope import Data, admit
@@ -68,17 +67,18 @@ def create_app(settings: Settings | None = None, *, plugins: Iterable[ModuleType
     app.state.data = Data(
         database, host.statements, settings.statement_timeout, settings.provision_users, settings.request_budget
     )
-    identity = Identity(host.provider, partial(admit, app.state.data))
+    identity = Identity(host.provider, partial(admit, app.state.data), app)
     handlers.install(app, identity)
     for around in _around(settings, host):
         app.add_middleware(around)
     app.include_router(health.router)
     if settings.plugins_endpoint:
         app.include_router(listing.endpoint(host))
-    by_name = ByName(identity.provider.read)
+    guard = Guard(app, identity)
     for feature in host.features:
-        _mount(app, feature, identity, by_name)
-    app.router.routes.insert(0, by_name)
+        if feature.router is not None:
+            guard.add(feature.plugin, feature.router, _responses(host.provider))
+    app.router.routes.insert(0, guard)
     openapi.install(app)
     return app
 
@@ -115,24 +115,12 @@ def _database(settings: Settings, source: Source, host: Host) -> Database:
     )  # fmt: skip
 
 
-def _mount(app: FastAPI, feature: Feature, identity: Identity, by_name: ByName) -> None:
-    if feature.router is None:
-        return
-    answers = problems.responses(
-        *identity.provider.problems, problems.UnknownUser, problems.BodyTooLarge,
+def _responses(provider: Provider) -> dict[int | str, dict[str, Any]]:
+    """Return what the host declares for each operation of a feature."""
+    return problems.responses(
+        *provider.problems, problems.UnknownUser, problems.BodyTooLarge,
         problems.InvalidRequest, problems.ServerError, problems.ServiceUnavailable,
     )  # fmt: skip
-    prefix, name = routes.base(feature.plugin), feature.plugin.name
-    app.include_router(
-        feature.router, prefix=prefix, tags=[name], dependencies=[identity.dependency], responses=answers
-    )  # fmt: skip
-    mounted = app.router.routes[-1]
-    if identity.provider.read is None:
-        by_name.add(feature.plugin, mounted, mounted)
-        return
-    known = APIRouter(dependency_overrides_provider=app)
-    known.include_router(feature.router, prefix=prefix)
-    by_name.add(feature.plugin, mounted, known.routes[-1])
 
 
 def _lifespan(

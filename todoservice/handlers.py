@@ -22,19 +22,19 @@ def install(app: FastAPI, identity: Identity) -> None:
         return error.response()
 
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        return await _after_identity(request, identity) or validation_problem(error)
+        return await _refusal(request, identity) or validation_problem(error)
 
     async def on_invalid_request(request: Request, error: InvalidRequest) -> Response:
-        return await _after_identity(request, identity) or error.response()
+        return await _refusal(request, identity) or error.response()
 
     async def on_http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 405:  # noqa: PLR2004 - RFC 9110, section 15.5.6
             return http_problem(HTTPException(405, headers={"Allow": ", ".join(_allowed(request))}))
         if error.status_code == BodyTooLarge.status:
-            return await _after_identity(request, identity) or BodyTooLarge().response()
+            return await _refusal(request, identity) or BodyTooLarge().response()
         unreadable = _unreadable(error)
         if unreadable is not None:
-            return await _after_identity(request, identity) or unreadable.response()
+            return await _refusal(request, identity) or unreadable.response()
         return http_problem(error)
 
     handlers: dict[type[Exception], Any] = {
@@ -47,13 +47,12 @@ def install(app: FastAPI, identity: Identity) -> None:
         app.add_exception_handler(kind, handler)
 
 
-async def _after_identity(request: Request, identity: Identity) -> Response | None:
+async def _refusal(request: Request, identity: Identity) -> Response | None:
+    """Return the answer to a user who may not enter: it comes before any fault of the request."""
     try:
-        await identity.check(request)
+        await identity.admit(request)
     except Problem as problem:
         return problem.response()
-    except HTTPException as error:  # as FastAPI's own security dependencies raise
-        return http_problem(error)
     return None
 
 
@@ -75,7 +74,10 @@ def _allowed(request: Request) -> list[str]:
     """Return the methods of every route at this path, where Starlette names those of the first."""
     allowed: set[str] = set()
     for route in iter_route_contexts(request.app.routes):
-        match, _ = route.matches(request.scope)
+        try:
+            match, _ = route.matches(request.scope)
+        except Exception:  # noqa: BLE001, S112 - a convertor cannot read the path: it is another route's
+            continue
         if match is not Match.NONE:
             allowed |= route.methods or set()
     return sorted(allowed)

@@ -1,14 +1,17 @@
 """Who is asking."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Header, Request
+from fastapi.dependencies.utils import SolvedDependency, solve_dependencies
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.types import Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todoservice.fields import is_uuid
 from todoservice.problems import InvalidUserContext, MissingUserContext, Problem, Unauthenticated
@@ -64,47 +67,99 @@ BY_HEADER: Final = Provider("header", _header_user, (MissingUserContext, Invalid
 
 
 class Identity:
-    """The provider of one app, and the dependency that asks it before every handler of a feature."""
+    """The guard of one app's features: it resolves the user before any code of a feature's route runs."""
 
-    def __init__(self, provider: Provider, admit: Callable[[UUID], Awaitable[None]] | None = None) -> None:
-        """Ask `provider`, and then `admit`, which raises a Problem for a user who may not come in.
+    def __init__(
+        self, provider: Provider, admit: Callable[[UUID], Awaitable[None]] | None = None, overrides: Any = None
+    ) -> None:
+        """Resolve users with `provider`.
 
-        Raises what FastAPI does for a dependency that it cannot use.
+        `admit` raises a Problem for a user who may not enter. `overrides` is the app whose `dependency_overrides`
+        apply to the provider. Raises whatever FastAPI raises for a dependency that it cannot use.
         """
         self.provider = provider
+        self.declared = Depends(provider.dependency)
+        """The dependency that declares the provider in the OpenAPI document. No request runs it."""
         self._admit = admit
+        self._overrides = overrides
 
-        async def identify(request: Request, user_id: Annotated[Any, Depends(provider.dependency)]) -> None:
-            if not isinstance(user_id, UUID):
-                msg = f"{provider.name}: its todoservice_user gave a {type(user_id).__name__}: return a uuid.UUID"
-                raise TypeError(msg)
-            request.scope[USER_ID] = user_id
+        async def identified(user_id: Annotated[Any, Depends(provider.dependency)]) -> None: ...
 
-        async def only_identify(_: Annotated[None, Depends(identify)]) -> Response:
-            return Response()
+        route = APIRoute("/", identified)
+        self._dependant = route.dependant
+        self.reads_body = route.body_field is not None
+        """True if the provider, or a dependency of it, declares a parameter that is read from the request's body."""
 
-        self.dependency = Depends(identify)
-        self._ask = APIRoute("/", only_identify).app
+    async def admit(self, request: Request) -> None:
+        """Raise UnknownUser if the request's user may not enter. Other requests pass."""
+        if self._admit is not None and USER_ID in request.scope:
+            await self._admit(request.scope[USER_ID])
 
-    async def check(self, request: Request) -> None:
-        """Raise the Problem of a request whose user is not known.
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Resolve the user, once, and then serve the request with `app`.
 
-        FastAPI reads the body before it asks any dependency, so a request that is refused for its body comes here
-        first: of several faults, who is asking answers before what is asked.
+        Raises whatever the provider raises, the first of its problems if the request lacks a parameter of it,
+        RuntimeError if it reads the body, and TypeError if it returns no UUID.
+
+        A provider's dependencies with `yield` are resumed after the response, as FastAPI's are. Headers that the
+        provider sets on its `Response` are added to the response, and its background tasks run after it.
         """
-        user_id = request.scope.get(USER_ID) or await self._identify(request)
-        if self._admit is not None:
-            await self._admit(user_id)
-
-    async def _identify(self, request: Request) -> UUID:
-        # Without the app's handlers, which called this: what the provider raises is to come back here.
-        scope = {name: value for name, value in request.scope.items() if name != "starlette.exception_handlers"}
+        if self.provider.read is not None:
+            scope[USER_ID] = self.provider.read(scope)
+            await app(scope, receive, send)
+            return
+        stack = AsyncExitStack()
         try:
-            await self._ask(scope, request.receive, _discard)
+            solved = await self._solved(scope, stack)
+            scope[USER_ID] = self._exact(solved.values["user_id"])
+            headers = solved.response.headers.raw
+            await app(scope, receive, _adding(headers, send) if headers else send)
+            if solved.background_tasks is not None:
+                await solved.background_tasks()
+        finally:
+            # Not `async with`: a dependency must not swallow an exception of the route.
+            await stack.aclose()
+
+    async def _solved(self, scope: Scope, stack: AsyncExitStack) -> SolvedDependency:
+        body_read: list[RuntimeError] = []
+
+        async def receive() -> Message:
+            await asyncio.sleep(0)  # here `Request.is_disconnected` cancels, and reads nothing
+            msg = f"{self.provider.name}: its todoservice_user reads the body of a request: read headers or cookies"
+            body_read.append(RuntimeError(msg))
+            raise body_read[0]
+
+        scope.setdefault("state", {})  # `request.state` is shared with the route
+        # A copy: what the provider keeps of it cannot replace the user for the route.
+        seen = {**scope, "fastapi_inner_astack": stack, "fastapi_function_astack": stack}
+        try:
+            solved = await solve_dependencies(
+                request=Request(seen, receive), dependant=self._dependant, async_exit_stack=stack,
+                dependency_overrides_provider=self._overrides, embed_body_fields=False,
+            )  # fmt: skip
         except RequestValidationError as error:
             raise self.provider.problems[0] from error
-        return cast("UUID", scope[USER_ID])
+        finally:
+            if body_read:  # even if the provider has made another error of it
+                raise body_read[0]
+        if solved.errors:
+            raise self.provider.problems[0] from RequestValidationError(solved.errors)
+        return solved
+
+    def _exact(self, given: object) -> UUID:
+        """Return a UUID of nothing but the number: a subclass, or a UUID with replaced attributes, can do anything."""
+        number = given.int if isinstance(given, UUID) else None
+        if type(number) is not int or not 0 <= number < 1 << 128:
+            kind = f"{type(given).__name__}, which is no valid user id"
+            msg = f"{self.provider.name}: its todoservice_user returned a {kind}: return a uuid.UUID"
+            raise TypeError(msg)
+        return UUID(int=number)
 
 
-async def _discard(_: Message) -> None:
-    """Send nothing."""
+def _adding(headers: list[tuple[bytes, bytes]], send: Send) -> Send:
+    async def send_more(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
+        await send(message)
+
+    return send_more

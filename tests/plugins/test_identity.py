@@ -183,7 +183,10 @@ def test_a_user_is_a_uuid(settings: Settings, given: Any, caplog: pytest.LogCapt
     """What else the plugin returns is nobody: the answer is 500, and the log says whose fault it is."""
     with client(settings, provider(lambda: given)) as asking:
         problem(asking.get(TODOS), 500, "SERVER_ERROR")
-    assert f"jwt (module jwt): its todoservice_user gave a {type(given).__name__}: return a uuid.UUID" in caplog.text
+    assert (
+        f"jwt (module jwt): its todoservice_user returned a {type(given).__name__}, which is no valid user id: "
+        "return a uuid.UUID"
+    ) in caplog.text
 
 
 def test_the_document_describes_the_provider(settings: Settings) -> None:

@@ -54,6 +54,7 @@ class Code(StrEnum):
     IDENTITY_NONE = "P404", "TODOSERVICE_IDENTITY names a plugin that does not say who is asking"
     IDENTITY_SEVERAL = "P405", "several plugins say who is asking, and TODOSERVICE_IDENTITY names none"
     IDENTITY_UNNAMED = "P406", "faulty plugins are to be skipped, and TODOSERVICE_IDENTITY names nobody"
+    IDENTITY_BODY = "P407", "the dependency that identifies the user reads the body of a request"
     # While it runs
     ENTERING = "P501", "its lifespan failed when the app started"
     LEAVING = "P502", "its lifespan failed when the app stopped"

@@ -18,12 +18,16 @@ def look_at_provider(feature: Feature) -> None:
     if feature.user is None:
         return
     try:
-        Identity(Provider(str(feature.plugin), feature.user))
+        reads_body = Identity(Provider(str(feature.plugin), feature.user)).reads_body
     except Exception as error:  # noqa: BLE001 - whatever FastAPI says of a stranger's function
         message = (
             f"todoservice_user returned what FastAPI cannot depend on: {told(error, __name__, feature.plugin.name)}"
         )
         feature.faults.append(feature.plugin.fault(Code.RETURNED, message, "return a dependency"))
+        return
+    if reads_body:
+        message = "todoservice_user returned a dependency with a parameter that is read from the body of a request"
+        feature.faults.append(feature.plugin.fault(Code.IDENTITY_BODY, message, "read headers or cookies"))
 
 
 def chosen(
