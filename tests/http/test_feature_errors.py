@@ -14,9 +14,6 @@ from starlette.testclient import TestClient
 from wire import ask
 
 from todoservice import Conflict, InvalidRequest, NotFound, Problem, Settings, create_app
-from todoservice.handlers import install
-from todoservice.identity import Identity, Provider
-from todoservice.middleware import BodyLimit
 
 JSON = {"Content-Type": "application/json"}
 
@@ -160,46 +157,55 @@ def test_any_status_has_a_code(failing: TestClient) -> None:
     assert (body["status"], body["title"], body["error_code"]) == (418, "I'm a Teapot", "I_M_A_TEAPOT")
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff", b"{}", b'{"text": ' + b"x" * 2**20])
-def test_who_is_asking_may_be_refused_as_the_framework_does(body: bytes) -> None:
+def identified_by(settings: Settings, dependency: Any) -> FastAPI:
+    """Return the app with the failing feature, whose users a plugin identifies with `dependency`."""
+    jwt = module("jwt", todoservice_user=lambda: dependency)
+    return create_app(
+        settings.model_copy(update={"max_body_size": 100}), plugins=[module(todoservice_router=router), jwt]
+    )
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"{}", b'{"text": ' + b"x" * 101])
+def test_who_is_asking_may_be_refused_as_the_framework_does(settings: Settings, body: bytes) -> None:
     """An identity that raises HTTPException answers before the body's faults, as a problem."""
 
     async def refuse() -> None:
         raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
 
-    identity = Identity(Provider("a test", refuse))
-    app = FastAPI()
-    install(app, identity)
-    app.add_middleware(BodyLimit, limit=2**20)
-    app.add_api_route("/notes", _length, methods=["POST"], dependencies=[identity.dependency])
-    with TestClient(app) as client:
-        response = client.post("/notes", content=body, headers=JSON)
-    assert (response.status_code, response.json()["error_code"]) == (401, "UNAUTHENTICATED")
+    with TestClient(identified_by(settings, refuse)) as client:
+        response = client.post("/api/v1/notes/length", content=body, headers=JSON)
+    problem(response, 401, "UNAUTHENTICATED")
     assert response.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(b'{"text": "note"}', 200), (b"{", 422), (b"\xff", 422), (b"{}", 422), (b"x" * 101, 413)]
+    ("method", "path", "body", "status", "expected"),
+    [
+        ("POST", "/length", b'{"text": "note"}', 200, ["asked", "resumed"]),
+        ("POST", "/length", b"{", 422, ["asked", "resumed"]),
+        ("POST", "/length", b"\xff", 422, ["asked", "resumed"]),
+        ("POST", "/length", b"{}", 422, ["asked", "resumed"]),
+        ("POST", "/length", b"x" * 101, 413, ["asked", "resumed"]),
+        ("GET", "/bug", b"", 500, ["asked", "resumed"]),
+        ("GET", "/length", b"", 405, []),
+        ("GET", "/nothing", b"", 404, []),
+    ],
 )
-def test_an_identity_may_clean_up_after_itself(body: bytes, status: int) -> None:
-    """One that yields is resumed once for each time it was asked, whether the request is valid or not."""
+def test_an_identity_may_clean_up_after_itself(
+    settings: Settings, method: str, path: str, body: bytes, status: int, expected: list[str]
+) -> None:
+    """One that yields is asked once, and resumed once, whatever the answer. Without a route it is not asked."""
     steps: list[str] = []
 
     async def identify() -> AsyncIterator[UUID]:
         steps.append("asked")
-        try:
-            yield UUID(int=1)
-        finally:
-            steps.append("resumed")
+        yield UUID(int=1)
+        steps.append("resumed")
 
-    identity = Identity(Provider("a test", identify))
-    app = FastAPI()
-    install(app, identity)
-    app.add_middleware(BodyLimit, limit=100)
-    app.add_api_route("/notes", _length, methods=["POST"], dependencies=[identity.dependency])
-    with TestClient(app) as client:
-        assert client.post("/notes", content=body, headers=JSON).status_code == status
-    assert steps == ["asked", "resumed"] * (len(steps) // 2) != []
+    with TestClient(identified_by(settings, identify)) as client:
+        answer = client.request(method, f"/api/v1/notes{path}", content=body, headers=JSON)
+        assert answer.status_code == status
+    assert steps == expected
 
 
 def test_a_problem_is_always_unicode() -> None:

@@ -1,6 +1,7 @@
 """Who says who is asking: the plugin that is named, and never another where that one fails."""
 
 import logging
+from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,12 +9,14 @@ from uuid import UUID
 import pytest
 import todoservice_todos
 from api import TODOS, problem
-from fastapi import Depends, Header
+from fastapi import APIRouter, BackgroundTasks, Body, Depends, Header, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from plugin_modules import Site, found, module
+from plugin_modules import Site, faults, found, module
+from pydantic import BaseModel
 from starlette.testclient import TestClient
 
-from todoservice import Settings, Unauthenticated, create_app
+from todoservice import CurrentScope, ServiceUnavailable, Settings, Unauthenticated, create_app
 from todoservice.plugins import PluginError
 
 PROVIDER = "from todoservice import hookimpl\n@hookimpl\ndef todoservice_user(): return lambda: None\n"
@@ -201,3 +204,231 @@ def test_the_document_describes_the_provider(settings: Settings) -> None:
     assert set(declared["headers"]) == {"WWW-Authenticate", "X-Request-ID"}
     example = declared["content"]["application/problem+json"]["examples"]["UNAUTHENTICATED"]["value"]
     assert (example["status"], example["title"]) == (401, "Unauthorized")
+
+
+class Login(BaseModel):
+    """A body."""
+
+    token: str
+
+
+async def of_body(login: Login) -> UUID:
+    """Read a model."""
+    raise AssertionError(login)
+
+
+def of_a_dependency(found: Annotated[UUID, Depends(of_body)]) -> UUID:
+    """Depend on what reads the body."""
+    return found
+
+
+def of_a_member(token: Annotated[str, Body()]) -> UUID:
+    """Read a member of the body."""
+    raise AssertionError(token)
+
+
+@pytest.mark.parametrize(
+    "dependency", [of_body, of_a_member, of_a_dependency, lambda token=Depends(of_a_dependency): token]
+)
+def test_a_provider_with_a_parameter_from_the_body_stops_the_start(dependency: Any) -> None:
+    assert faults(provider(dependency)) == [
+        "P407 jwt (module jwt): todoservice_user returned a dependency with a parameter that is read from the body of a "
+        "request: read headers or cookies"
+    ]
+
+
+async def reads_body(request: Request) -> UUID:
+    """Read the bytes."""
+    await request.body()
+    return UUID(int=1)
+
+
+async def reads_json(request: Request) -> UUID:
+    """Read JSON, and refuse whatever fails."""
+    try:
+        return UUID((await request.json())["token"])
+    except Exception as error:
+        raise Unauthenticated from error
+
+
+async def reads_stream(request: Request) -> UUID:
+    """Read the stream, and let everyone in."""
+    try:
+        async for _ in request.stream():
+            pass
+    except Exception:  # noqa: BLE001, S110 - it is careless
+        pass
+    return UUID(int=1)
+
+
+async def reads_form(request: Request) -> UUID:
+    """Read it at the end."""
+    return UUID(str((await request.body())[:36]))
+
+
+async def reads_after(request: Request) -> AsyncIterator[UUID]:
+    """Receive what comes first."""
+    await request.receive()
+    yield UUID(int=1)
+
+
+@pytest.mark.parametrize("dependency", [reads_body, reads_json, reads_stream, reads_form, reads_after])
+def test_a_provider_that_reads_the_body_serves_nobody(
+    settings: Settings, dependency: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with client(settings, provider(dependency)) as asking:
+        problem(asking.post(TODOS, json={"title": "x", "token": str(UUID(int=1))}), 500, "SERVER_ERROR")
+    message = "jwt (module jwt): its todoservice_user reads the body of a request: read headers or cookies"
+    assert f"RuntimeError: {message}" in caplog.text
+
+
+def test_a_provider_may_look_whether_the_client_left(settings: Settings) -> None:
+    async def patient(request: Request) -> UUID:
+        assert not await request.is_disconnected()
+        return UUID(int=1)
+
+    with client(settings, provider(patient)) as asking:
+        assert asking.get(TODOS).status_code == 200
+
+
+def echo() -> ModuleType:
+    """Return a feature that returns its user, and what the provider left in the request's state."""
+    router = APIRouter()
+
+    @router.get("")
+    async def user(request: Request, scope: CurrentScope) -> tuple[UUID, Any]:
+        return scope.user_id, getattr(request.state, "claims", None)
+
+    @router.get("/bug")
+    async def bug() -> None:
+        raise RuntimeError
+
+    return module("notes", todoservice_router=lambda: router)
+
+
+def answered(settings: Settings, dependency: Any, path: str = "") -> Any:
+    """Return the answer of the feature to a user of the provider."""
+    with TestClient(create_app(settings, plugins=[echo(), provider(dependency)])) as asking:
+        return asking.get(f"/api/v1/notes{path}")
+
+
+def test_a_provider_cannot_replace_the_user_later(settings: Settings) -> None:
+    def patient(request: Request) -> Iterator[UUID]:
+        request.scope["todoservice.user_id"] = UUID(int=2)
+        request.state.claims = {"scope": "read"}
+        request.scope["path"] = "/healthz"
+        yield UUID(int=1)
+
+    assert answered(settings, patient).json() == [str(UUID(int=1)), {"scope": "read"}]
+
+
+class Other(UUID):
+    """A UUID that shows another."""
+
+    def __str__(self) -> str:
+        return "nobody"
+
+
+class Changing(UUID):
+    """A UUID whose number is another one each time."""
+
+    @property
+    def int(self) -> Any:  # type: ignore[override]
+        return next(numbers)
+
+
+numbers = iter(range(1, 100))
+
+
+def tampered(number: Any) -> UUID:
+    """Return a UUID with another number."""
+    made = UUID(int=1)
+    object.__setattr__(made, "int", number)
+    return made
+
+
+def test_a_subclass_of_uuid_is_taken_by_its_number(settings: Settings) -> None:
+    assert answered(settings, lambda: Other(int=1)).json()[0] == str(UUID(int=1))
+    assert answered(settings, lambda: object.__new__(Changing)).json()[0] == str(UUID(int=1))
+
+
+class Number(int):
+    """A number that shows another."""
+
+    def __mod__(self, _: Any) -> Any:
+        return "0"
+
+
+@pytest.mark.parametrize("number", [Number(1), True, "1", -1, 1 << 128, None])
+def test_a_uuid_without_a_number_is_nobody(settings: Settings, number: Any, caplog: pytest.LogCaptureFixture) -> None:
+    problem(answered(settings, lambda: tampered(number)), 500, "SERVER_ERROR")
+    message = "jwt (module jwt): its todoservice_user returned a UUID, which is no valid user id: return a uuid.UUID"
+    assert message in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (HTTPException(401, headers={"WWW-Authenticate": "Basic"}), 401, "UNAUTHENTICATED"),
+        (HTTPException(403, "Not here."), 403, "FORBIDDEN"),
+        (ServiceUnavailable("The issuer is away."), 503, "SERVICE_UNAVAILABLE"),
+        (RequestValidationError([]), 401, "UNAUTHENTICATED"),
+        (RuntimeError("bug"), 500, "SERVER_ERROR"),
+    ],
+)
+def test_what_a_provider_raises_is_the_answer(settings: Settings, error: Exception, status: int, code: str) -> None:
+    def refuse() -> UUID:
+        raise error
+
+    answer = answered(settings, refuse)
+    problem(answer, status, code)
+    assert answer.headers.get("www-authenticate") == (
+        "Basic" if isinstance(error, HTTPException) and status == 401 else ("Bearer" if status == 401 else None)
+    )
+
+
+def test_a_provider_is_asked_once_and_left_after_the_response(settings: Settings) -> None:
+    steps: list[str] = []
+
+    def session() -> Iterator[str]:
+        steps.append("opened")
+        try:
+            yield "session"
+        finally:
+            steps.append("closed")
+
+    def user(_: Annotated[str, Depends(session)], response: Response, later: BackgroundTasks) -> UUID:
+        steps.append("asked")
+        response.set_cookie("session", "renewed")
+        later.add_task(steps.append, "later")
+        return UUID(int=1)
+
+    answer = answered(settings, user)
+    assert (answer.status_code, answer.cookies["session"]) == (200, "renewed")
+    assert steps == ["opened", "asked", "later", "closed"]
+    steps.clear()
+    problem(answered(settings, user, "/bug"), 500, "SERVER_ERROR")
+    assert steps == ["opened", "asked", "closed"]
+
+
+def test_a_provider_cannot_swallow_an_exception_of_the_route(settings: Settings) -> None:
+    async def careless() -> AsyncIterator[UUID]:
+        try:
+            yield UUID(int=1)
+        except RuntimeError:
+            pass
+
+    problem(answered(settings, careless, "/bug"), 500, "SERVER_ERROR")
+
+
+def test_an_override_takes_the_place_of_a_provider(settings: Settings) -> None:
+    async def nobody() -> UUID:
+        raise Unauthenticated
+
+    app = create_app(settings, plugins=[echo(), provider(nobody)])
+    with TestClient(app) as asking:
+        problem(asking.get("/api/v1/notes"), 401, "UNAUTHENTICATED")
+        app.dependency_overrides[nobody] = lambda: UUID(int=7)
+        assert asking.get("/api/v1/notes").json()[0] == str(UUID(int=7))
+        app.dependency_overrides[nobody] = of_body
+        problem(asking.get("/api/v1/notes"), 401, "UNAUTHENTICATED")

@@ -138,7 +138,7 @@ class Guard(BaseRoute):
         """Match if a feature has a route for the path. All other paths are FastAPI's to answer."""
         path = get_route_path(scope) if scope["type"] == "http" else ""
         name = path[len(API) + 1 :].partition("/")[0] if path.startswith(f"{API}/") else ""
-        feature = self._features.get(name)
+        feature = self._features.get(name.removesuffix("\n"))  # FastAPI's patterns match before a line break, too
         found = feature.find(scope) if feature is not None else None
         return (Match.NONE, {}) if found is None else (Match.FULL, {_FOUND: found})
 
