@@ -90,5 +90,7 @@ def todoservice_user(settings: Any) -> Callable[..., Any]:
 
     It raises `todoservice.Unauthenticated` for whom it does not know. FastAPI's security classes among its own
     dependencies appear in the OpenAPI document. One plugin of an app is asked: `TODOSERVICE_IDENTITY` says which.
+
+    It runs once for each request, before any code of a route, and cannot read the request's body.
     """
     raise NotImplementedError

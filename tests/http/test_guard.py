@@ -154,12 +154,14 @@ def assert_guarded(client: TestClient, user: UUID) -> None:
 
 @pytest.mark.parametrize("attributes", ROUTE_CLASSES.values(), ids=ROUTE_CLASSES)
 def test_no_route_class_answers_without_a_user(settings: Settings, user: UUID, attributes: dict[str, Any]) -> None:
+    """Whatever the class replaces, for the feature's paths and all others."""
     with TestClient(app_of(settings, routed_by(attributes))) as client:
         assert_guarded(client, user)
 
 
 @pytest.mark.parametrize("attributes", ROUTER_CLASSES.values(), ids=ROUTER_CLASSES)
 def test_no_router_class_answers_without_a_user(settings: Settings, user: UUID, attributes: dict[str, Any]) -> None:
+    """Whatever the class replaces, for the feature's paths and all others."""
     MORE[:] = with_endpoint(APIRouter()).routes
     router = type("Hostile", (APIRouter,), attributes)()
     if "routes" not in attributes:
@@ -172,6 +174,7 @@ def test_no_router_class_answers_without_a_user(settings: Settings, user: UUID, 
 def test_no_route_is_changed_after_start_to_answer_without_a_user(
     settings: Settings, user: UUID, attributes: dict[str, Any]
 ) -> None:
+    """The guard reads a route once."""
     router = with_endpoint(APIRouter())
     with TestClient(app_of(settings, router)) as client:
         for route in router.routes:
@@ -181,6 +184,7 @@ def test_no_route_is_changed_after_start_to_answer_without_a_user(
 
 
 def test_late_routes_are_guarded_or_not_served(settings: Settings, user: UUID) -> None:
+    """Routes of FastAPI's that are added to a router after the start are served with a user."""
     router = with_endpoint(APIRouter())
     nested = APIRouter()
     router.include_router(nested, prefix="/nested/deep")
@@ -197,6 +201,7 @@ def test_late_routes_are_guarded_or_not_served(settings: Settings, user: UUID) -
 
 
 def test_late_routes_that_are_none_of_fastapi_are_not_served(settings: Settings, user: UUID) -> None:
+    """At the start they are P306."""
     router = with_endpoint(APIRouter())
 
     async def accept(websocket: WebSocket) -> None:
@@ -216,6 +221,8 @@ def test_late_routes_that_are_none_of_fastapi_are_not_served(settings: Settings,
 
 
 def test_a_route_that_handles_exceptions_handles_none_of_the_guard(settings: Settings) -> None:
+    """The guard's exceptions pass no code of a route."""
+
     async def handle(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await APIRoute.handle(self, scope, receive, send)
@@ -227,6 +234,8 @@ def test_a_route_that_handles_exceptions_handles_none_of_the_guard(settings: Set
 
 
 def test_a_route_cannot_rename_the_user_by_the_header(settings: Settings, user: UUID) -> None:
+    """The header is read once, before the route."""
+
     async def handle(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
         scope["headers"] = [(b"x-user-id", str(OTHER).encode())]
         await APIRoute.handle(self, scope, receive, send)
@@ -236,12 +245,13 @@ def test_a_route_cannot_rename_the_user_by_the_header(settings: Settings, user: 
 
 
 def test_routes_that_are_not_served_by_requests_still_have_names(settings: Settings) -> None:
+    """The documented routes have the paths."""
     app = app_of(settings, routed_by({"handle": handled, "matches": everything}))
     assert app.url_path_for("user_again", id="1") == f"{NOTES}/1"
 
 
 class TimedRoute(APIRoute):
-    """https://fastapi.tiangolo.com/how-to/custom-request-and-route/#custom-apiroute-class-in-a-router"""
+    """See https://fastapi.tiangolo.com/how-to/custom-request-and-route/#custom-apiroute-class-in-a-router ."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         original = super().get_route_handler()
@@ -255,7 +265,7 @@ class TimedRoute(APIRoute):
 
 
 class GzipRequest(Request):
-    """https://fastapi.tiangolo.com/how-to/custom-request-and-route/#create-a-custom-gziprequest-class"""
+    """See https://fastapi.tiangolo.com/how-to/custom-request-and-route/#create-a-custom-gziprequest-class ."""
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
@@ -267,7 +277,7 @@ class GzipRequest(Request):
 
 
 class GzipRoute(APIRoute):
-    """https://fastapi.tiangolo.com/how-to/custom-request-and-route/#create-a-custom-gziproute-class"""
+    """See https://fastapi.tiangolo.com/how-to/custom-request-and-route/#create-a-custom-gziproute-class ."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         original = super().get_route_handler()
@@ -279,7 +289,7 @@ class GzipRoute(APIRoute):
 
 
 class LoggingRoute(APIRoute):
-    """https://fastapi.tiangolo.com/how-to/custom-request-and-route/#accessing-the-request-body-in-an-exception-handler"""
+    """See "Accessing the request body in an exception handler" on the same page."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         original = super().get_route_handler()
@@ -302,12 +312,14 @@ class OwnHandleRoute(APIRoute):
 
 
 def test_documented_route_classes_are_usable(settings: Settings, user: UUID) -> None:
+    """The classes of FastAPI's manual work, and none runs without a user."""
     router = APIRouter()
 
     async def length(note: Note, request: Request, scope: CurrentScope) -> tuple[int, UUID, bool]:
         return len(note.text), scope.user_id, getattr(request.state, "handled", False)
 
-    for kind in (TimedRoute, GzipRoute, LoggingRoute, OwnHandleRoute):
+    kinds: list[type[APIRoute]] = [TimedRoute, GzipRoute, LoggingRoute, OwnHandleRoute]
+    for kind in kinds:
         name = kind.__name__
         router.add_api_route(f"/{name}", length, name=name, methods=["POST"], route_class_override=kind)
     with TestClient(app_of(settings, router), headers={"X-User-ID": str(user)}) as client:
@@ -318,8 +330,8 @@ def test_documented_route_classes_are_usable(settings: Settings, user: UUID) -> 
         assert client.post(f"{NOTES}/GzipRoute", content=zipped, headers=headers).json() == [4, str(user), False]
         assert faults(client.post(f"{NOTES}/LoggingRoute", json={"x": 1})) == {"request": '1 of {"x":1}'}
         assert client.post(f"{NOTES}/OwnHandleRoute", json={"text": "four"}).json() == [4, str(user), True]
-        for kind in ("TimedRoute", "GzipRoute", "LoggingRoute", "OwnHandleRoute"):
-            answer = client.post(f"{NOTES}/{kind}", content=b"{", headers={"X-User-ID": ""})
+        for kind in kinds:
+            answer = client.post(f"{NOTES}/{kind.__name__}", content=b"{", headers={"X-User-ID": ""})
             problem(answer, 400, "INVALID_USER_CONTEXT")
 
 
@@ -327,6 +339,7 @@ def test_documented_route_classes_are_usable(settings: Settings, user: UUID) -> 
 def test_dependencies_of_a_feature_run_after_the_guard(
     settings: Settings, user: UUID, route_class: type[APIRoute]
 ) -> None:
+    """Those of its routers, in their order, and with the app's overrides."""
     ran: list[str] = []
 
     async def outer() -> None:
@@ -364,6 +377,7 @@ class Fragile(Convertor[str]):
 
 @pytest.fixture
 def fragile() -> Iterator[None]:
+    """Register the convertor for one test."""
     register_url_convertor("fragile", Fragile())
     yield
     del CONVERTOR_TYPES["fragile"]
@@ -389,6 +403,7 @@ def numbered(route_class: type[APIRoute] = APIRoute) -> APIRouter:
 def test_a_path_that_no_convertor_reads_is_not_found(
     settings: Settings, user: UUID, route_class: type[APIRoute]
 ) -> None:
+    """It matches the pattern only."""
     with TestClient(app_of(settings, numbered(route_class)), headers={"X-User-ID": str(user)}) as client:
         assert client.get(f"{NOTES}/int/12").json() == 12
         assert client.get(f"{NOTES}/fragile/known").json() == "it is known"
@@ -399,10 +414,11 @@ def test_a_path_that_no_convertor_reads_is_not_found(
 
 
 def test_a_path_that_one_convertor_does_not_read_is_of_another_route(settings: Settings, user: UUID) -> None:
+    """The next route that matches serves it."""
     router = APIRouter()
-    router.get("/{n:int}/x", name="number")(lambda n: "number")
-    router.get("/{text}/{more}", name="text")(lambda text, more: "text")
-    router.patch("/{text}/{more}", name="change")(lambda text, more: "changed")
+    router.get("/{n:int}/x", name="number")(lambda: "number")
+    router.get("/{text}/{more}", name="text")(lambda: "text")
+    router.patch("/{text}/{more}", name="change")(lambda: "changed")
     with TestClient(app_of(settings, router), headers={"X-User-ID": str(user)}) as client:
         assert client.get(f"{NOTES}/1/x").json() == "number"
         assert client.get(f"{NOTES}/{MANY}/x").json() == "text"
@@ -413,6 +429,7 @@ def test_a_path_that_one_convertor_does_not_read_is_of_another_route(settings: S
 
 
 def test_a_late_route_whose_convertor_fails_is_not_found(settings: Settings, user: UUID) -> None:
+    """Also among routes with a class of their own."""
     router = with_endpoint(APIRouter(route_class=OwnHandleRoute))
     with TestClient(app_of(settings, router), headers={"X-User-ID": str(user)}) as client:
         router.get("/late/{n:int}")(lambda n: n)
@@ -422,6 +439,7 @@ def test_a_late_route_whose_convertor_fails_is_not_found(settings: Settings, use
 
 @pytest.mark.parametrize("number", [MANY, f"-{MANY}", f"{MANY}.5", f"1e{MANY}"])
 def test_numbers_of_any_length_are_valid_or_not(settings: Settings, user: UUID, number: str) -> None:
+    """No number in a path, a query, or a header is an internal error."""
     router = APIRouter()
 
     @router.get("/path/{n}")
@@ -453,6 +471,7 @@ def test_numbers_of_any_length_are_valid_or_not(settings: Settings, user: UUID, 
 def test_a_traced_request_is_guarded_and_has_its_route(
     settings: Settings, user: UUID, route_class: type[APIRoute]
 ) -> None:
+    """Also if the request is refused."""
     app = app_of(settings, with_endpoint(APIRouter(route_class=route_class)))
     seen: list[str | None] = []
 
@@ -468,7 +487,8 @@ def test_a_traced_request_is_guarded_and_has_its_route(
         statuses = [
             client.request(method, path, headers=headers).status_code
             for method, path, headers in [
-                ("GET", f"{NOTES}/1", known), ("GET", f"{NOTES}/1", {}), ("PUT", f"{NOTES}/1", {}), ("GET", "/none", {}),
+                ("GET", f"{NOTES}/1", known), ("GET", f"{NOTES}/1", {}), ("PUT", f"{NOTES}/1", {}),
+                ("GET", "/none", {}),
             ]
         ]  # fmt: skip
     assert statuses == [200, 400, 405, 404]
@@ -476,6 +496,7 @@ def test_a_traced_request_is_guarded_and_has_its_route(
 
 
 def test_middleware_learns_the_plugin_of_a_request_that_is_not_allowed(settings: Settings) -> None:
+    """Metrics count it there."""
     app = app_of(settings, with_endpoint(APIRouter()))
     seen: list[Any] = []
 

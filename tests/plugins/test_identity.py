@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from types import ModuleType
 from typing import Annotated, Any
 from uuid import UUID
@@ -222,18 +223,22 @@ def of_a_dependency(found: Annotated[UUID, Depends(of_body)]) -> UUID:
     return found
 
 
+def of_a_dependency_of_a_dependency(found: Annotated[UUID, Depends(of_a_dependency)]) -> UUID:
+    """Depend on what depends on what reads the body."""
+    return found
+
+
 def of_a_member(token: Annotated[str, Body()]) -> UUID:
     """Read a member of the body."""
     raise AssertionError(token)
 
 
-@pytest.mark.parametrize(
-    "dependency", [of_body, of_a_member, of_a_dependency, lambda token=Depends(of_a_dependency): token]
-)
+@pytest.mark.parametrize("dependency", [of_body, of_a_member, of_a_dependency, of_a_dependency_of_a_dependency])
 def test_a_provider_with_a_parameter_from_the_body_stops_the_start(dependency: Any) -> None:
+    """At any depth of its dependencies."""
     assert faults(provider(dependency)) == [
-        "P407 jwt (module jwt): todoservice_user returned a dependency with a parameter that is read from the body of a "
-        "request: read headers or cookies"
+        "P407 jwt (module jwt): todoservice_user returned a dependency with a parameter that is read from the body of "
+        "a request: read headers or cookies"
     ]
 
 
@@ -276,6 +281,7 @@ async def reads_after(request: Request) -> AsyncIterator[UUID]:
 def test_a_provider_that_reads_the_body_serves_nobody(
     settings: Settings, dependency: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Whatever it makes of the exception."""
     with client(settings, provider(dependency)) as asking:
         problem(asking.post(TODOS, json={"title": "x", "token": str(UUID(int=1))}), 500, "SERVER_ERROR")
     message = "jwt (module jwt): its todoservice_user reads the body of a request: read headers or cookies"
@@ -283,6 +289,8 @@ def test_a_provider_that_reads_the_body_serves_nobody(
 
 
 def test_a_provider_may_look_whether_the_client_left(settings: Settings) -> None:
+    """That reads no body."""
+
     async def patient(request: Request) -> UUID:
         assert not await request.is_disconnected()
         return UUID(int=1)
@@ -313,6 +321,8 @@ def answered(settings: Settings, dependency: Any, path: str = "") -> Any:
 
 
 def test_a_provider_cannot_replace_the_user_later(settings: Settings) -> None:
+    """It sees a copy of the ASGI scope. The request's state is shared."""
+
     def patient(request: Request) -> Iterator[UUID]:
         request.scope["todoservice.user_id"] = UUID(int=2)
         request.state.claims = {"scope": "read"}
@@ -329,15 +339,14 @@ class Other(UUID):
         return "nobody"
 
 
+numbers = iter(range(1, 100))
+
+
 class Changing(UUID):
     """A UUID whose number is another one each time."""
 
-    @property
-    def int(self) -> Any:  # type: ignore[override]
-        return next(numbers)
 
-
-numbers = iter(range(1, 100))
+Changing.int = property(lambda _: next(numbers))  # type: ignore[assignment, misc]
 
 
 def tampered(number: Any) -> UUID:
@@ -348,6 +357,7 @@ def tampered(number: Any) -> UUID:
 
 
 def test_a_subclass_of_uuid_is_taken_by_its_number(settings: Settings) -> None:
+    """The number is read once."""
     assert answered(settings, lambda: Other(int=1)).json()[0] == str(UUID(int=1))
     assert answered(settings, lambda: object.__new__(Changing)).json()[0] == str(UUID(int=1))
 
@@ -361,6 +371,7 @@ class Number(int):
 
 @pytest.mark.parametrize("number", [Number(1), True, "1", -1, 1 << 128, None])
 def test_a_uuid_without_a_number_is_nobody(settings: Settings, number: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The log names the plugin."""
     problem(answered(settings, lambda: tampered(number)), 500, "SERVER_ERROR")
     message = "jwt (module jwt): its todoservice_user returned a UUID, which is no valid user id: return a uuid.UUID"
     assert message in caplog.text
@@ -377,17 +388,19 @@ def test_a_uuid_without_a_number_is_nobody(settings: Settings, number: Any, capl
     ],
 )
 def test_what_a_provider_raises_is_the_answer(settings: Settings, error: Exception, status: int, code: str) -> None:
+    """With its headers."""
+
     def refuse() -> UUID:
         raise error
 
     answer = answered(settings, refuse)
     problem(answer, status, code)
-    assert answer.headers.get("www-authenticate") == (
-        "Basic" if isinstance(error, HTTPException) and status == 401 else ("Bearer" if status == 401 else None)
-    )
+    challenge = {401: "Bearer"} | ({401: "Basic"} if isinstance(error, HTTPException) else {})
+    assert answer.headers.get("www-authenticate") == challenge.get(status)
 
 
 def test_a_provider_is_asked_once_and_left_after_the_response(settings: Settings) -> None:
+    """As FastAPI leaves a route's dependencies. Its headers and tasks are kept."""
     steps: list[str] = []
 
     def session() -> Iterator[str]:
@@ -412,16 +425,18 @@ def test_a_provider_is_asked_once_and_left_after_the_response(settings: Settings
 
 
 def test_a_provider_cannot_swallow_an_exception_of_the_route(settings: Settings) -> None:
+    """Otherwise no response would be sent."""
+
     async def careless() -> AsyncIterator[UUID]:
-        try:
+        with suppress(RuntimeError):
             yield UUID(int=1)
-        except RuntimeError:
-            pass
 
     problem(answered(settings, careless, "/bug"), 500, "SERVER_ERROR")
 
 
 def test_an_override_takes_the_place_of_a_provider(settings: Settings) -> None:
+    """One that reads the body identifies nobody."""
+
     async def nobody() -> UUID:
         raise Unauthenticated
 

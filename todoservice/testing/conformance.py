@@ -76,8 +76,8 @@ class Conformance:
             for path, method, _ in self._operations(client.app):  # type: ignore[arg-type]
                 answer = client.request(method, path.replace("{", "").replace("}", ""))
                 assert answer.status_code == HTTPStatus.UNAUTHORIZED, (
-                    f"{method.upper()} {path} answers {answer.status_code} to nobody: leave its router's dependencies "
-                    "as they are, and let every route be mounted by todoservice_router"
+                    f"{method.upper()} {path} answers {answer.status_code} to nobody: let no middleware answer for a "
+                    "route, and add every route to the router that todoservice_router returns"
                 )
 
     def test_anothers_rows_answer_as_missing_ones(
