@@ -194,7 +194,7 @@ def test_who_is_asking_may_be_refused_as_the_framework_does(settings: Settings, 
 def test_an_identity_may_clean_up_after_itself(
     settings: Settings, method: str, path: str, body: bytes, status: int, expected: list[str]
 ) -> None:
-    """One that yields is asked once, and resumed once, whatever the answer. Without a route it is not asked."""
+    """One that yields runs once, and is resumed once, whatever the answer. Without a route it does not run."""
     steps: list[str] = []
 
     async def identify() -> AsyncIterator[UUID]:

@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -426,6 +427,33 @@ def test_a_path_that_one_convertor_does_not_read_is_of_another_route(settings: S
         answer = client.put(f"{NOTES}/{MANY}/x")
         problem(answer, 405, "METHOD_NOT_ALLOWED")
         assert answer.headers["allow"] == "GET, PATCH"
+
+
+def test_a_path_that_one_convertor_does_not_read_is_not_led_by_a_class(settings: Settings, user: UUID) -> None:
+    """FastAPI would run that convertor again, and fail."""
+    router = APIRouter(route_class=OwnHandleRoute)
+    router.get("/{n:int}/x", name="number")(lambda: "number")
+    router.get("/{text}/{more}", name="text")(lambda: "text")
+    with TestClient(app_of(settings, router), headers={"X-User-ID": str(user)}) as client:
+        assert client.get(f"{NOTES}/1/x").json() == "number"
+        assert client.get(f"{NOTES}/one/x").json() == "text"
+        problem(client.get(f"{NOTES}/{MANY}/x"), 404, "NOT_FOUND")
+
+
+def test_files_are_served_to_users_only(settings: Settings, user: UUID, tmp_path: Path) -> None:
+    """Those of a router's frontend: also if a convertor does not read the path."""
+    (tmp_path / "index.html").write_text(LEAKED)
+    router = APIRouter()
+    router.get("/{n:int}")(lambda: "number")
+    router.frontend("/", directory=str(tmp_path), fallback="index.html")
+    with TestClient(app_of(settings, router)) as client:
+        page = {"Accept": "text/html"}
+        problem(client.get(f"{NOTES}/{MANY}", headers=page), 404, "NOT_FOUND")
+        problem(client.get(f"{NOTES}/any/page", headers=page), 400, "MISSING_USER_CONTEXT")
+        problem(client.post(f"{NOTES}/any/page", headers=page), 405, "METHOD_NOT_ALLOWED")
+        known = page | {"X-User-ID": str(user)}
+        assert client.get(f"{NOTES}/any/page", headers=known).text == LEAKED
+        problem(client.get(f"{NOTES}/{MANY}", headers=known), 404, "NOT_FOUND")
 
 
 def test_a_late_route_whose_convertor_fails_is_not_found(settings: Settings, user: UUID) -> None:

@@ -289,7 +289,7 @@ def test_a_provider_that_reads_the_body_serves_nobody(
 
 
 def test_a_provider_may_look_whether_the_client_left(settings: Settings) -> None:
-    """That reads no body."""
+    """`is_disconnected` reads no body."""
 
     async def patient(request: Request) -> UUID:
         assert not await request.is_disconnected()
