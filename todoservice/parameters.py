@@ -1,5 +1,6 @@
 """The parameters of statements: those that a call gives by name, and those that the host binds itself."""
 
+import re
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,6 +12,8 @@ ME: Final = "me"
 """The parameter that carries the scope's user in every statement. Reserved."""
 GIVEN: Final = "__given"
 
+_COLUMN: Final = re.compile(r"__column\d+\Z")
+"""Ends the name of a parameter that is one column of a list of rows (`database.lists`)."""
 _ABSENT: Final = object()
 
 
@@ -33,7 +36,7 @@ def param(name: str, type_: Any = None, *, else_: Any = _ABSENT) -> sa.ColumnEle
 
 def is_reserved(name: str) -> bool:
     """Say whether the host binds this parameter itself, besides the user's."""
-    return name.endswith(GIVEN)
+    return name.endswith(GIVEN) or _COLUMN.search(name) is not None
 
 
 def bind(name: str, type_: Any) -> sa.BindParameter[Any]:

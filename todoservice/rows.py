@@ -4,14 +4,14 @@ A list of VALUES would be another text for each length, to be proven anew, and l
 """
 # ruff: noqa: SLF001 - what an insert is made of has no public name
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import visitors
 
+from todoservice.database.lists import ArrayOf, item_name, spelled
 from todoservice.parameters import GIVEN, KEY, ME, bind
 
 PER_MESSAGE: Final = 1000
@@ -19,38 +19,6 @@ PER_MESSAGE: Final = 1000
 POSITION: Final = f"position{GIVEN}"
 """The parameter that numbers the rows, so that they come back in the order given."""
 _SOURCE: Final = "listed_rows"
-
-_SAME: Final = (
-    "BIGINT", "BOOLEAN", "BYTEA", "DATE", "DATERANGE", "FLOAT", "INT4RANGE", "INT8RANGE", "INTEGER", "INTERVAL", "JSON",
-    "JSONB", "NUMERIC", "NUMRANGE", "REAL", "SMALLINT", "TEXT", "TSRANGE", "TSTZRANGE", "UUID", "VARCHAR",
-)  # fmt: skip
-_ARRAYS: Final = {
-    "CHAR": "VARCHAR",
-    "DOUBLE PRECISION": "FLOAT8",
-    "TIME WITH TIME ZONE": "TIMETZ",
-    "TIME WITHOUT TIME ZONE": "TIME",
-    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
-    "TIMESTAMP WITHOUT TIME ZONE": "TIMESTAMP",
-    **dict(zip(_SAME, _SAME, strict=True)),
-}
-"""The types that can be items of an array here, without lengths: to cast to a length would cut a text short."""
-
-
-class _ArrayOf(sa.types.UserDefinedType[list[Any]]):
-    """An array whose items are bound as values of `item` are."""
-
-    cache_ok = True
-
-    def __init__(self, item: sa.types.TypeEngine[Any], name: str) -> None:
-        self.item = item
-        self.name = name
-
-    def get_col_spec(self, **_: Any) -> str:
-        return f"{self.name}[]"
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
-        processor = self.item.dialect_impl(dialect).bind_processor(dialect)
-        return None if processor is None else lambda values: [processor(value) for value in values]
 
 
 def over_rows(statement: Any, dialect: Dialect) -> sa.Insert:
@@ -107,13 +75,11 @@ def _array(name: str, item: sa.types.TypeEngine[Any], dialect: Dialect) -> sa.Co
     if isinstance(item, sa.types.NullType):
         msg = f"takes no list of rows, since {name.removeprefix(KEY)} has no type: write param(name, type)"
         raise TypeError(msg)
-    native = isinstance(item, sa.Enum) and item.native_enum
-    spelled = re.sub(r"\(.*?\)", "", item.dialect_impl(dialect).compile(dialect))
-    if native or spelled not in _ARRAYS:
+    if not (kind := item_name(item, dialect)):
         msg = (
-            f"takes no list of rows, since {name.removeprefix(KEY)} is {spelled}, which is no item of an array here: "
-            "insert each row, in one scope.transaction()"
+            f"takes no list of rows, since {name.removeprefix(KEY)} is {spelled(item, dialect)}, which is no item of "
+            "an array here: insert each row, in one scope.transaction()"
         )
         raise TypeError(msg)
-    kind = _ArrayOf(item, _ARRAYS[spelled])
-    return sa.cast(bind(name.removeprefix(KEY), kind), kind)
+    array = ArrayOf(item, kind)
+    return sa.cast(bind(name.removeprefix(KEY), array), array)

@@ -1,7 +1,7 @@
 """Statements: declared once by a feature, confined to one user, compiled once."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Set, ValuesView
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -18,12 +18,14 @@ from sqlmodel import col
 
 from todoservice.audit import Audit, Limits, Verdict
 from todoservice.confinement import ALONE, UnscopedStatement, faults, mark, set_columns
+from todoservice.database.lists import MOST_ITEMS, SCALARS, ColumnOf, count_items, takes_list
 from todoservice.defaults import Default, default_of
 from todoservice.idempotence import answer_of_done, is_idempotent
 from todoservice.messages import Message
 from todoservice.models import Owned, Shared
 from todoservice.parameters import GIVEN, KEY, ME, bind, me
 from todoservice.plugins.faults import did_you_mean
+from todoservice.problems import InvalidRequest
 from todoservice.rows import POSITION, over_rows
 from todoservice.shapes import APART, Columns, Shape, columns_of
 from todoservice.texts import bound, check_user, compiled, compiled_text, unwrapped
@@ -152,8 +154,32 @@ class Prepared:
             raise TypeError(msg) from None
 
     @cached_property
+    def _binds(self) -> Mapping[str, sa.BindParameter[Any]]:
+        """The parameters that a call may give, by name: a list of rows has one in place of its columns."""
+        found = {key: bind for key, bind in self.compiled.binds.items() if key.startswith(KEY) and key != KEY + ME}
+        return {key.removeprefix(KEY): bind for key, bind in found.items() if not isinstance(bind.type, ColumnOf)} | {
+            bind.type.rows.removeprefix(KEY): bind for bind in found.values() if isinstance(bind.type, ColumnOf)
+        }
+
+    @cached_property
     def _names(self) -> frozenset[str]:
-        return frozenset(key.removeprefix(KEY) for key in self.compiled.binds if key.startswith(KEY)) - {ME}
+        return frozenset(self._binds)
+
+    @cached_property
+    def _columns_of_rows(self) -> Mapping[str, str]:
+        """The list of rows that each column of one is sent from."""
+        columns = {key: bind.type.rows for key, bind in self.compiled.binds.items() if isinstance(bind.type, ColumnOf)}
+        return {key: rows for key, rows in columns.items() if rows.startswith(KEY)}
+
+    @cached_property
+    def _lists(self) -> frozenset[str]:
+        return frozenset(name for name, bind in self._binds.items() if takes_list(bind, self.dialect))
+
+    @cached_property
+    def _own_lists(self) -> tuple[sa.BindParameter[Any], ...]:
+        """The parameters whose lists the statement itself has."""
+        own = (bind for bind in self.compiled.bind_names if isinstance(bind.value, list | tuple) or bind.callable)
+        return tuple(bind for bind in own if takes_list(bind, self.dialect))
 
     @cached_property
     def _flags(self) -> tuple[str, ...]:
@@ -166,17 +192,23 @@ class Prepared:
 
     @cached_property
     def _needs(self) -> frozenset[str]:
-        required = frozenset(name for name in self.takes if self.compiled.binds[KEY + name].required)
+        required = frozenset(name for name in self.takes if self._binds[name].required)
         return required - self.defaults.keys() - {flag.removesuffix(GIVEN) for flag in self._flags}
 
     def parameters(self, user_id: UUID, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of all parameters: the user, what the call gave, and the defaults of what it left out.
 
-        Raises TypeError where the call gave a parameter that the statement does not have, or left out one it needs.
+        Raises TypeError where the call gave a parameter that the statement does not have, or left out one it needs,
+        and InvalidRequest for a list of more than `MOST_ITEMS` items.
         """
         if not self._needs <= given.keys() <= self.takes:
             raise TypeError(self._mismatch(given.keys()))
         values = dict(given)
+        for name in self._lists:
+            if type(values.get(name)) not in SCALARS:
+                values[name] = _listed(values[name])
+        for own in self._own_lists:
+            _listed(own.effective_value)
         for name, default in self.defaults.items():
             if name not in given:
                 values[name] = default(values)
@@ -184,7 +216,10 @@ class Prepared:
             name = flag.removesuffix(GIVEN)
             values[flag] = name in given
             values.setdefault(name)
-        return {KEY + ME: user_id, **{KEY + name: value for name, value in values.items()}}
+        bound = {KEY + ME: user_id, **{KEY + name: value for name, value in values.items()}}
+        for column, rows in self._columns_of_rows.items():
+            bound[column] = bound[rows]
+        return bound
 
     def row_parameters(self, user_id: UUID, rows: Iterable[Mapping[str, Any]], first: int = 0) -> dict[str, Any]:
         """Return the values of all parameters of `many`: each is the list of what the rows have.
@@ -348,6 +383,15 @@ class Statements:
         done = Prepared(prepared.name, answer, self._criteria, self._dialect, self.audit)
         self._verdict(done.compiled)
         return done
+
+
+def _listed(value: Any) -> Any:
+    """Return the value of a parameter that may be a list. Raises InvalidRequest for one that is too long."""
+    if isinstance(value, Set | Iterator | ValuesView | KeysView):
+        value = list(value)
+    if isinstance(value, list | tuple) and count_items(value) > MOST_ITEMS:
+        raise InvalidRequest(("request", f"A list has more than {MOST_ITEMS} items: send fewer at a time"))
+    return value
 
 
 @contextmanager

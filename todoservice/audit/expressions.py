@@ -14,6 +14,8 @@ from todoservice.audit.words import TYPES as TYPE_WORDS
 
 _NEUTRAL: Final = TYPE_WORDS | {"array", "subscript"}
 """What `reading` writes as calls besides functions."""
+_GRAMMAR: Final = frozenset({"all", "row"})
+"""What the parser takes for a call, and is none."""
 FUNCTION: Final = "f_"
 """Begins the name of each call that the parser reads without rules of its own."""
 
@@ -66,8 +68,7 @@ class Values(ABC):
             if node.this not in TYPES:
                 refuse(f"casts to {node.sql()}, which is not among the allowed types")
         elif kind is exp.Anonymous:
-            name = node.this
-            if not isinstance(name, str) or (name != "row" and called_function(node) not in self._functions):
+            if node.this not in _GRAMMAR and called_function(node) not in self._functions:
                 refuse(f"calls {node.name}, which is not among the allowed functions")
         elif kind is exp.Is:
             if not isinstance(node.expression, exp.Null | exp.Boolean):

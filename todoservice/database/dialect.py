@@ -27,6 +27,7 @@ from sqlalchemy.util import immutabledict
 from sqlalchemy.util.concurrency import await_
 
 from todoservice.database.libpq import Watched, locate, time_limit
+from todoservice.database.lists import ListCompiler
 from todoservice.database.values import plain
 
 Query: TypeAlias = str | bytes | Composable
@@ -217,6 +218,7 @@ class AsyncPsycopg2Dialect(PGDialect_psycopg2):
     driver = "psycopg2_asyncio"
     is_async = True
     has_terminate = True
+    statement_compiler = ListCompiler
     supports_statement_cache = True
 
     def __init__(self, late_arguments: Callable[[], Mapping[str, Any]] = dict, **options: Any) -> None:
