@@ -213,9 +213,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
         sa.delete(Todo).where(col(Todo.id) == Remark.todo_id),
         "reaches into remarks, which no filter confines there",
     ),
-    "another owner": (
-        sa.insert(Todo).values(user_id=ME, title="x"),
-        "gives user_id: leave it out, the host fills it with the scope's user",
+    "an owner by an expression": (
+        sa.insert(Todo).values(user_id=sa.func.gen_random_uuid(), title="x"),
+        "gives user_id by an expression: leave it out, the host fills it with the scope's user",
     ),
     "an id of its own": (
         sa.insert(Todo).values(id=ME, title="x"),
@@ -223,13 +223,22 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "gift": (sa.update(Todo).values(user_id=ME), "sets user_id: a row keeps its owner and its id for life"),
     "new id": (sa.update(Todo).values({col(Todo.id): ME}), "sets id: a row keeps its owner and its id for life"),
-    "insert from select without an owner": (
-        sa.insert(Todo).from_select(["id"], sa.select(col(Todo.id))),
-        "inserts from a select without user_id: select it too",
+    "insert from select without an id": (
+        sa.insert(Todo).from_select(["user_id", "title"], sa.select(col(Todo.user_id), col(Todo.title))),
+        "inserts from a select without id: select one for each row, as in insert(Todo).from_select(['id', 'title'], "
+        "select(func.gen_random_uuid(), ...))",
     ),
-    "several rows": (
-        sa.insert(Todo).values([{"title": "a"}, {"title": "b"}]),
-        "inserts several rows at once: give them to the scope beside it, as in scope.all(insert(...), rows)",
+    "several rows with an expression": (
+        sa.insert(Todo).values([{"title": "a"}, {"title": sa.func.lower("B")}]),
+        "gives title of row 1 by an expression: give plain values, or insert that row alone",
+    ),
+    "several columns at once": (
+        sa.update(Todo).values({sa.tuple_(Todo.title, Todo.description): sa.tuple_("a", "b")}),
+        "sets several columns at once with tuple_(...): give each column its own value",
+    ),
+    "several columns at once, inserted": (
+        sa.insert(Todo).values({sa.tuple_(Todo.title, Todo.description): sa.tuple_("a", "b")}),
+        "gives several columns at once with tuple_(...): give each column its own value",
     ),
     "what does not compile": (
         sa.select(Todo).where(sa.cast(col(Todo.id), sa.types.NullType()) == 1),

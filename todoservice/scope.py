@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
@@ -216,7 +216,11 @@ class Scope:
         fetch: Callable[[Any], Result],
     ) -> Result:
         prepared = self._prepared(statement)
-        return await self._send(prepared, shape, prepared.parameters(self._user_id, params), fetch)
+        with self._refusing(prepared):
+            values = prepared.parameters(self._user_id, params)
+        if shape is _rows:
+            prepared.check_returns()
+        return await self._send(prepared, shape, values, fetch)
 
     async def _insert(
         self,
@@ -233,7 +237,10 @@ class Scope:
         prepared, given = self._prepared(statement), list(rows)
         many = prepared.many
         starts = range(0, len(given), PER_MESSAGE)
-        pages = [prepared.row_parameters(self._user_id, given[at : at + PER_MESSAGE], at) for at in starts]
+        with self._refusing(prepared):
+            pages = [prepared.row_parameters(self._user_id, given[at : at + PER_MESSAGE], at) for at in starts]
+        if shape is _rows:
+            many.check_returns()
         alone = len(pages) > 1 and self._transaction() is None
         async with self.transaction() if alone else nullcontext():
             return [await self._send(many, shape, page, fetch) for page in pages]
@@ -264,6 +271,14 @@ class Scope:
                 return await transaction.run(work)
             return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard, attempts)
         except (UnscopedStatement, UnsupportedValue) as error:
+            raise self._named(error, prepared.name) from error
+
+    @contextmanager
+    def _refusing(self, prepared: Prepared) -> Iterator[None]:
+        """Name the plugin and the statement in a refusal."""
+        try:
+            yield
+        except UnscopedStatement as error:
             raise self._named(error, prepared.name) from error
 
     def _named(self, refusal: Refusal, *names: str) -> Refusal:

@@ -17,7 +17,21 @@ from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlmodel import col
 
 from todoservice.audit import Audit, Limits, Verdict
-from todoservice.confinement import ALONE, UnscopedStatement, faults, mark, set_columns
+from todoservice.confinement import (
+    ALONE,
+    OWNER,
+    OwnerValue,
+    UnscopedStatement,
+    check_owner,
+    faults,
+    given_owner,
+    has_several_rows,
+    mark,
+    own_owners,
+    set_columns,
+    several_rows,
+    with_owner,
+)
 from todoservice.database.lists import MOST_ITEMS, SCALARS, ColumnOf, count_items, takes_list
 from todoservice.defaults import Default, default_of
 from todoservice.idempotence import answer_of_done, is_idempotent
@@ -61,6 +75,12 @@ class Prepared:
     """Whether it may be sent again where nobody knows if it was done."""
     done: "Prepared | None" = None
     """What answers in its place where an earlier sending has done it."""
+    owners: tuple[OwnerValue, ...] = ()
+    """What its author gives as owners: each must be the scope's user."""
+    returns: bool = True
+    """Whether it returns rows."""
+    listed: "tuple[Prepared, list[dict[str, Any]]] | None" = None
+    """The insert of one row and the rows, for an insert whose author gives several."""
     _answers: dict[str, Message] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -82,6 +102,8 @@ class Prepared:
     def json(self, shape: Shape) -> Message:
         """Return what answers as JSON. Raises TypeError for a statement that has no such answer."""
         if shape not in self._answers:
+            if shape is Shape.PAGE:
+                self._check_page()
             self._answers[shape] = Message(self.compiled, around=partial(self.audit.answer, self._columns, shape))
         return self._answers[shape]
 
@@ -92,11 +114,23 @@ class Prepared:
         does not.
         """
         if parent.name not in self._answers:
+            self._check_page()
             if fault := self._parent_fault(parent):
                 raise TypeError(fault)
             around = partial(self.audit.answer, self._columns, Shape.PAGE)
             self._answers[parent.name] = Message(self.compiled, parent.compiled, around)
         return self._answers[parent.name]
+
+    def _check_page(self) -> None:
+        if "id" not in self._columns:
+            msg = f"{self.name} has no column id, which the cursor of a page is made of: select it too"
+            raise TypeError(msg)
+
+    def check_returns(self) -> None:
+        """Raise TypeError for a statement that returns no rows."""
+        if not self.returns:
+            msg = f"{self.name} returns no rows: write .returning(...), or count them with scope.execute(...)"
+            raise TypeError(msg)
 
     def _parent_fault(self, parent: "Prepared") -> str:
         if parent.writes:
@@ -127,7 +161,9 @@ class Prepared:
         except TypeError as error:
             msg = f"{self.name} {error}"
             raise TypeError(msg) from None
-        return Prepared(self.name, statement, self.criteria, self.dialect, self.audit, inserts=True, writes=True)
+        many = Prepared(self.name, statement, self.criteria, self.dialect, self.audit, inserts=True, writes=True)
+        many.returns = self.returns
+        return many
 
     @property
     def takes_rows(self) -> bool:
@@ -188,21 +224,29 @@ class Prepared:
     @cached_property
     def takes(self) -> frozenset[str]:
         """The names of the parameters that a call may give."""
-        return self._names - set(self._flags)
+        if self.listed is not None:
+            return frozenset()
+        return self._names - set(self._flags) | {owner.name for owner in self.owners if owner.name}
 
     @cached_property
     def _needs(self) -> frozenset[str]:
-        required = frozenset(name for name in self.takes if self._binds[name].required)
+        required = frozenset(name for name in self.takes if name not in self._binds or self._binds[name].required)
         return required - self.defaults.keys() - {flag.removesuffix(GIVEN) for flag in self._flags}
 
     def parameters(self, user_id: UUID, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of all parameters: the user, what the call gave, and the defaults of what it left out.
 
         Raises TypeError where the call gave a parameter that the statement does not have, or left out one it needs,
-        and InvalidRequest for a list of more than `MOST_ITEMS` items.
+        InvalidRequest for a list of more than `MOST_ITEMS` items, and UnscopedStatement for an owner that is not the
+        user.
         """
         if not self._needs <= given.keys() <= self.takes:
             raise TypeError(self._mismatch(given.keys()))
+        if self.listed is not None:
+            single, listed = self.listed
+            return single.row_parameters(user_id, _listed(listed))
+        for owner in self.owners:
+            owner.check(user_id, given)
         values = dict(given)
         for name in self._lists:
             if type(values.get(name)) not in SCALARS:
@@ -237,7 +281,13 @@ class Prepared:
             msg = f"row {number} is a {type(row).__name__}: give a mapping of parameters, such as model_dump() makes"
             raise TypeError(msg)
         try:
+            if OWNER in row and OWNER not in self.takes:
+                check_owner(row[OWNER], user_id)
+                row = {name: value for name, value in row.items() if name != OWNER}
             return self.parameters(user_id, row)
+        except UnscopedStatement as error:
+            msg = f"row {number}: {error}"
+            raise UnscopedStatement(msg) from None
         except TypeError as error:
             msg = f"row {number}: {error}"
             raise TypeError(msg) from None
@@ -360,17 +410,36 @@ class Statements:
             raise UnscopedStatement(verdict.fault)
         return verdict
 
+    def _several(self, statement: Any, name: str) -> Prepared:
+        """Prepare an insert of several rows as a list of rows: one text for any number of them."""
+        single, rows = several_rows(statement)
+        prepared = self._proven(single, name)
+        try:
+            many = prepared.many
+        except TypeError as error:
+            raise UnscopedStatement(str(error).removeprefix(f"{name} ")) from None
+        self._verdict(many.compiled)
+        many.listed = prepared, rows
+        return many
+
     def _proven(self, statement: Any, name: str) -> Prepared:
+        if has_several_rows(statement):
+            return self._several(statement, name)
         for fault in faults(statement, self._owned, self._tables):
             raise UnscopedStatement(fault)  # the first is enough
         mark(statement)
         defaults: dict[str, Default] = {}
+        statement, owners = own_owners(statement)
         if isinstance(statement, sa.Insert) and statement.select is None:
+            owners += given_owner(statement)
             statement, defaults = _stamped(statement)
+        elif isinstance(statement, sa.Insert):
+            statement = with_owner(statement)
         prepared = Prepared(name, bound(statement), self._criteria, self._dialect, self.audit, defaults)
+        prepared.owners = owners
         verdict = self._verdict(prepared.compiled)
         check_user(statement, verdict.users)
-        prepared.inserts, prepared.writes = verdict.inserts, verdict.changes > 0
+        prepared.inserts, prepared.writes, prepared.returns = verdict.inserts, verdict.changes > 0, verdict.returns
         prepared.done = self._done(prepared, verdict.changes)
         harmless = verdict.harmless or prepared.done is not None
         prepared.repeatable = harmless or is_idempotent(statement)
