@@ -449,5 +449,5 @@ def test_a_type_that_is_no_item_of_an_array_is_refused(column: str) -> None:
     insert = sa.insert(Odd).values({other: None})
     with pytest.raises(TypeError, match=rf"takes no list of rows, since {column} is .*: insert each row, in one scope"):
         str(statements.prepared(insert).many)
-    with pytest.raises(UnscopedStatement, match=rf"takes no list of rows, since {column} is .*: insert each row, in"):
+    with pytest.raises(UnscopedStatement, match=r"takes no list of rows, since words is .*: insert each row, in"):
         statements.prepared(sa.insert(Odd).values([{}, {}]))
