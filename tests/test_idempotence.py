@@ -7,16 +7,19 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 from todoservice_todos.models import Todo
 from todoservice_todos.queries import TodoQueries
 
-from todoservice import Settings, create_app, idempotent, param
+from todoservice import Settings, create_app, idempotent, param, uuid7
 from todoservice.statements import Prepared
 
 MINE = text("SELECT id FROM todoservice.todos WHERE user_id = :me")
 COUNT = update(Todo).values(title=col(Todo.title) + "!")
 CHANGED = COUNT.returning(col(Todo.id)).cte("changed")
+TABLE: Any = Todo.__table__  # type: ignore[attr-defined]
+OTHER: Any = aliased(Todo)
 BY_ID = col(Todo.id) == param("id")
 UPSERT = insert(Todo).on_conflict_do_update(index_elements=["user_id", "id"], set_={"title": "x"})
 
@@ -27,6 +30,7 @@ TWICE: dict[str, Any] = {
     "a select that locks": select(Todo).with_for_update(),
     "an insert": insert(Todo),
     "an insert that returns": insert(Todo).returning(col(Todo.id), func.upper(col(Todo.title)).label("upper")),
+    "an insert that gives the user": insert(Todo).values(user_id=param("owner")).returning(Todo),
     "a delete by id": delete(Todo).where(BY_ID),
     "a delete by id that returns it": delete(Todo).where(BY_ID).returning(col(Todo.id)),
     "what is declared": idempotent(COUNT),
@@ -39,6 +43,16 @@ ONCE: dict[str, Any] = {
     "a delete by id that updates": delete(Todo).where(BY_ID).add_cte(CHANGED),
     "an upsert": UPSERT,
     "an insert that keeps what is there": insert(Todo).on_conflict_do_nothing(),
+    "an insert of several": insert(Todo).values([{"title": "a"}, {"title": "b"}]),
+    "an insert of several whose ids are given": insert(Todo).values([{"title": "a", "id": uuid7()}]),
+    "an insert from a select": insert(Todo).from_select(
+        ["id", "title"], select(func.gen_random_uuid(), col(Todo.title))
+    ),
+    "a delete by id of the table itself": delete(TABLE).where(
+        TABLE.c.id == param("id"), TABLE.c.user_id == param("me_")
+    ),
+    "a delete by the id of another": delete(Todo).where(OTHER.id == param("id"), OTHER.user_id == Todo.user_id),
+    "a delete of a list": delete(Todo).where(col(Todo.id).in_(param("ids"))),
     "a delete of many": delete(Todo).where(col(Todo.is_completed)),
     "a delete of all": delete(Todo),
     "a delete by id and more": delete(Todo).where(BY_ID, col(Todo.is_completed)),

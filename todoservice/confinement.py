@@ -80,11 +80,11 @@ def _mixture_faults(statement: Any) -> Iterator[str]:
     elements = list(_elements(statement, _Reached()))
     if not any(reached.proven for _, reached in elements):
         return
-    writes = (element for element, _ in elements if isinstance(element, sa.Update | sa.Delete))
-    for outer in (statement, *writes):
-        tables = outer is statement or not _is_mapped(outer.table)
-        if tables and not _is_orm(outer) and any(_is_mapped(part) for part in visitors.iterate(outer)):
-            yield "mixes a table itself with a class inside: use the class of each"
+    # A write to a table itself adds no criteria, also where a class inside makes it SQLAlchemy's ORM's.
+    apart = [write for write, _ in elements if isinstance(write, sa.Update | sa.Delete) and not _is_mapped(write.table)]
+    apart += [] if _is_orm(statement) else [statement]
+    if any(_is_mapped(part) for outer in apart for part in visitors.iterate(outer)):
+        yield "mixes a table itself with a class inside: use the class of each"
 
 
 def _is_orm(statement: Any) -> bool:
@@ -124,7 +124,8 @@ def _write_faults(write: sa.Insert | sa.Update | sa.Delete, owned: frozenset[typ
     if isinstance(write, sa.Insert):
         yield from _insert_faults(write)
         return
-    others = {table.name for table in _mapped_tables(write) - {write.table} - _proof(write).tables}
+    reached = _mapped_tables(write) - {write.table} - _proof(write).tables
+    others = {getattr(table, "element", table).name for table in reached}
     if others:
         yield (
             f"reaches into {', '.join(sorted(others))}, which no filter confines there: use .in_(select(...)), or "
@@ -335,7 +336,8 @@ def own_owners(statement: Any) -> tuple[Any, tuple[OwnerValue, ...]]:
         if id(element) in found:
             return me()
         # Tables and classes stay the very ones, and options are no SQL.
-        return element if _is_table(element) or isinstance(element, sa.Column | ExecutableOption) else None
+        kept = _is_table(element) or (isinstance(element, sa.Column) and _is_table(element.table))
+        return element if kept or isinstance(element, ExecutableOption) else None
 
     replaced = visitors.replacement_traverse(statement, {}, replace)
     return replaced, tuple(value for value in found.values() if value.name != ME)

@@ -65,8 +65,10 @@ def _deleted(delete: sa.Delete) -> sa.Select[Any] | None:
     returned = {getattr(column, "name", "") for column in delete._returning}
     match delete._where_criteria:
         case [
-            sa.BinaryExpression(left=sa.Column(name="id"), right=sa.BindParameter() as id, operator=operators.eq)
-        ] if returned <= {"id"}:
+            sa.BinaryExpression(
+                left=sa.Column(name="id", table=table), right=sa.BindParameter() as id, operator=operators.eq
+            )
+        ] if returned <= {"id"} and table == delete.table:
             return sa.select(sa.cast(id, sa.Uuid()).label("id"))
     return None
 

@@ -61,7 +61,9 @@ class _Row(Protocol):
 
 
 def _time_of_id(row: _Row) -> datetime:
-    return uuid7_time(row.get_current_parameters()["id"])
+    """Return the instant that the row's id was made at: now if PostgreSQL makes it, as in INSERT ... SELECT."""
+    id = row.get_current_parameters().get("id")
+    return uuid7_time(id) if isinstance(id, UUID) else datetime.now(UTC)
 
 
 def created_at() -> Any:
