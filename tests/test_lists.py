@@ -279,7 +279,7 @@ def test_every_length_is_one_text(place: str) -> None:
     statement, _ = PLACES[place]
     statements = Statements([Todo], AsyncPsycopg2Dialect())
     prepared = statements.prepared(statement)
-    kept = statements.audit._verdict.cache_info().currsize
+    kept = statements.audit.verdicts.size
     texts = set()
     for length in range(60):
         ids = [uuid7() for _ in range(length)]
@@ -289,7 +289,7 @@ def test_every_length_is_one_text(place: str) -> None:
         statements.audit.check(text, bound, ONE)
         texts.add(text)
     assert len(texts) == 1
-    assert statements.audit._verdict.cache_info().currsize == kept
+    assert statements.audit.verdicts.size == kept
 
 
 def test_every_length_of_a_list_in_a_handler_is_one_text() -> None:

@@ -1,5 +1,5 @@
 """Values that reach psycopg2 are instances of exact built-in types."""
-# ruff: noqa: D103, DTZ001, DTZ901 - names are sentences; naive datetimes are values, too
+# ruff: noqa: DTZ001, DTZ901 - names are sentences; naive datetimes are values, too
 
 import math
 import sys

@@ -1,5 +1,4 @@
 """No value writes SQL: through a real scope, on PostgreSQL, with another user's row there."""
-# ruff: noqa: D103 - the names are sentences
 
 import math
 from collections.abc import Awaitable, Callable, Iterator

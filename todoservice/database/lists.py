@@ -20,9 +20,7 @@ from sqlalchemy.sql import operators
 
 MOST_ITEMS: Final = 10_000
 """The most items that the lists of one parameter may have together, nested ones included."""
-SCALARS: Final = frozenset(
-    {bool, bytes, date, datetime, Decimal, float, int, str, time, timedelta, type(None), UUID}
-)
+SCALARS: Final = frozenset({bool, bytes, date, datetime, Decimal, float, int, str, time, timedelta, type(None), UUID})
 """Types of values that hold no list."""
 _DEEPEST: Final = 32
 """How deep items are counted. A value that is nested deeper is no list that PostgreSQL takes."""
