@@ -402,9 +402,9 @@ def test_postgresql_runs_each_cast(cursor: Any) -> None:
     "name",
     [
         *sorted(UNKNOWN_TYPES), "bit", "cidr", "inet", "int4multirange", "jsonpath", "macaddr", "money", "name", "oid",
-        "pg_lsn", "point", "refcursor", "regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper",
-        "regoperator", "regproc", "regprocedure", "regrole", "regtype",
-        "tid", "txid_snapshot", "xid", "xid8", "xml",
+        "pg_lsn", "point", "refcursor", "regclass", "regcollation", "regconfig", "regdictionary", "regnamespace",
+        "regoper", "regoperator", "regproc", "regprocedure", "regrole", "regtype", "tid", "txid_snapshot", "xid",
+        "xid8", "xml",
     ],
 )  # fmt: skip
 def test_cast_to_another_type_is_refused(name: str) -> None:

@@ -174,6 +174,9 @@ def _login_changes(state: _State, password: str | None) -> Iterator[str]:
             yield f"ALTER ROLE {name} PASSWORD {literal(password)}"
     if role is None or not any(_inherits(group, state) for group in role["groups"]):
         options = " WITH INHERIT TRUE, SET FALSE" if state["version"] >= _CAN_SET else ""
+        if role is not None and any(group["options"]["admin_option"] for group in role["groups"]):
+            # A GRANT without it does not take it back.
+            yield f"REVOKE ADMIN OPTION FOR {app} FROM {name}"
         yield f"GRANT {app} TO {name}{options}"
 
 
