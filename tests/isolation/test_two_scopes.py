@@ -25,6 +25,12 @@ def app(settings: Settings) -> FastAPI:
     return create_app(settings.model_copy(update={"allowed_functions": "pg_backend_pid,current_setting"}))
 
 
+async def session(scope: Scope) -> tuple[int, str]:
+    """Return the connection that a statement of the scope runs on, and the user whom it names to PostgreSQL."""
+    row: Any = await scope.one(WHERE)
+    return row[0], row[1]
+
+
 async def titles(scope: Scope) -> set[str]:
     """Return the titles of the scope's todos."""
     return {row.title for row in await scope.all(sa.select(Todo))}
@@ -33,9 +39,9 @@ async def titles(scope: Scope) -> set[str]:
 def test_another_scope_in_a_block_has_its_own_connection_and_user(play: Play) -> None:
     async def scenario(mine: Scope, theirs: Scope) -> None:
         async with mine.transaction():
-            first, here = await mine.one(WHERE)
-            other, there = await theirs.one(WHERE)
-            again, still = await mine.one(WHERE)
+            first, here = await session(mine)
+            other, there = await session(theirs)
+            again, still = await session(mine)
         assert first == again != other
         assert (here, there, still) == (str(mine.user_id), str(theirs.user_id), str(mine.user_id))
 
@@ -93,17 +99,17 @@ def test_transactions_of_two_scopes_in_one_task_are_apart(play: Play) -> None:
     async def scenario(mine: Scope, theirs: Scope) -> None:
         async with mine.transaction():
             await mine.one(TodoQueries.create_todo, title="mine")
-            outer, _ = await mine.one(WHERE)
+            outer, _ = await session(mine)
             with pytest.raises(ZeroDivisionError):
                 async with theirs.transaction():
                     await theirs.one(TodoQueries.create_todo, title="theirs")
-                    inner, _ = await theirs.one(WHERE)
-                    between, user = await mine.one(WHERE)
+                    inner, _ = await session(theirs)
+                    between, user = await session(mine)
                     assert (inner != outer, inner != between) == (True, True)
                     assert user == str(mine.user_id)
                     assert await titles(theirs) == {"theirs"}
                     raise ZeroDivisionError
-            assert (await mine.one(WHERE))[0] == outer
+            assert (await session(mine))[0] == outer
         assert (await titles(mine), await titles(theirs)) == ({"mine"}, set())
 
     play(scenario)
@@ -113,8 +119,8 @@ def test_task_of_a_block_with_another_scope_is_not_in_the_transaction(play: Play
     async def scenario(mine: Scope, theirs: Scope) -> None:
         async with mine.transaction():
             await mine.one(TodoQueries.create_todo, title="mine")
-            here = await mine.one(WHERE)
-            there = await asyncio.gather(*(asyncio.create_task(theirs.one(WHERE)) for _ in range(3)))
+            here = await session(mine)
+            there = await asyncio.gather(*(asyncio.create_task(session(theirs)) for _ in range(3)))
             assert here[0] not in {connection for connection, _ in there}
             assert {user for _, user in there} == {str(theirs.user_id)}
 
