@@ -112,11 +112,11 @@ class Words(_Places):
 
     def texts(self, node: Any) -> Iterable[str]:
         """Return the list without each of its words, and with another."""
-        around = node.parent if node.type == "string" and node.parent.type != "strings" else None
-        if around is None or around.type != "trailer":
+        if node.type != "string":
             return
-        called = around.get_previous_sibling()
-        if called is not None and called.type == "name" and called.value in {"_words", "_parts"}:
+        place = node.parent.parent if node.parent.type == "strings" else node.parent
+        named = place.get_previous_sibling() if place.type == "trailer" else place.parent and place.parent.children[0]
+        if named is not None and named.type == "name" and named.value in {"_words", "_parts", "_OPERATORS"}:
             for found in re.finditer(r"[^\s\"]+", node.value):
                 yield f"{node.value[: found.start()]}{node.value[found.end() :]}"
             at = len(node.value.rstrip('"'))
