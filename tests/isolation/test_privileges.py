@@ -1,7 +1,5 @@
 """What the login role may not become, and what the host grants to nobody: later functions, and look-alike tables."""
 
-# ruff: noqa: D103 - the name of a test is its sentence
-
 from typing import Final
 
 import psycopg2

@@ -1,7 +1,5 @@
 """The audit checks each part of a set operation and of a SELECT in parentheses."""
 
-# ruff: noqa: D103 - the name of a test is its sentence
-
 from typing import Any, Final
 
 import pytest

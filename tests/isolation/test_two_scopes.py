@@ -1,7 +1,5 @@
 """Another user's scope in a transaction block: it has a connection and a transaction of its own."""
 
-# ruff: noqa: D103 - the name of a test is its sentence
-
 import asyncio
 from typing import Any
 
