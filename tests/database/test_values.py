@@ -149,6 +149,38 @@ def test_other_value_is_rebuilt_as_the_exact_one(value: Any, exact: Any) -> None
     assert getattr(made, "fold", 0) == getattr(exact, "fold", 0)
 
 
+def broken(*_: object, **__: object) -> None:
+    """Fail where a plugin's code is called."""
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("kind", "exact"),
+    [(type(exact), exact) for exact in [*EXACT, [1, [2]], (1,), NumericRange(1, 2), DateRange(date(2026, 1, 2))]
+     if type(exact) not in {bool, type(None)}]
+    + [(Binary, b"a")],
+)  # fmt: skip
+def test_rebuilding_calls_no_method_of_a_subclass(kind: Any, exact: Any) -> None:
+    match exact:
+        case Decimal() | int() | float() | str() | bytes() | list() | tuple():
+            value = sub(kind, exact)
+        case timedelta():
+            value = sub(kind, exact.days, exact.seconds, exact.microseconds)
+        case UUID():
+            value = sub(kind, str(exact))
+        case extras.Range():
+            value = sub(kind, exact.lower, exact.upper)
+        case _:
+            fields = ("year", "month", "day", "hour", "minute", "second", "microsecond", "tzinfo")
+            cls = type("Sub", (kind,), {})
+            value = cls(*(getattr(exact, name) for name in fields if hasattr(exact, name)))
+            exact = exact.replace(fold=0) if hasattr(exact, "fold") else exact
+    for name in {*dir(kind), "__conform__", "__getattr__"} - {"__class__", "__dict__", "__doc__", "__del__"}:
+        setattr(type(value), name, broken)
+    made = rebuilt(value)
+    assert (type(made), repr(made)) == (type(exact), repr(exact))
+
+
 @pytest.mark.parametrize(
     "value",
     [Json({"a": "ä'\\"}), Binary(b"a'\0\\"), Binary(bytearray(b"a")), datetime(2026, 1, 2, tzinfo=Moving())],
