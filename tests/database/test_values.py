@@ -200,7 +200,7 @@ def test_container_is_rebuilt_for_psycopg2_alone() -> None:
 
 def test_every_adapter_of_psycopg2_has_a_rule() -> None:
     """A release of psycopg2 that adapts another type fails here."""
-    extras.register_uuid()  # type: ignore[no-untyped-call]
+    psycopg2.extensions.register_adapter(UUID, extras.UUID_adapter)
     adapted = {kind for kind, _ in psycopg2.extensions.adapters}
     rejected = {bytearray, memoryview}
     known = {type(value) for value in EXACT} | {type(exact) for _, exact in REBUILT}
@@ -208,7 +208,7 @@ def test_every_adapter_of_psycopg2_has_a_rule() -> None:
 
 
 def lying() -> Any:
-    """Return an instance of a class whose metaclass says that it is a str."""
+    """Return an instance of a class whose metaclass claims that it is a str."""
 
     class Meta(type):
         def __eq__(cls, other: object) -> bool:
@@ -317,11 +317,11 @@ UNSUPPORTED: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize(("value", "told"), UNSUPPORTED.values(), ids=UNSUPPORTED)
-def test_value_of_another_type_is_rejected(value: Any, told: str) -> None:
+@pytest.mark.parametrize(("value", "words"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_value_of_another_type_is_rejected(value: Any, words: str) -> None:
     with pytest.raises(UnsupportedValue) as rejected:
         rebuilt(value)
-    assert str(rejected.value) == f"the parameter title {told}"
+    assert str(rejected.value) == f"the parameter title {words}"
     assert isinstance(rejected.value, TypeError)
 
 
@@ -420,11 +420,11 @@ UNUSABLE: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize(("value", "told"), UNUSABLE.values(), ids=UNUSABLE)
-def test_value_that_cannot_be_written_is_rejected(value: Any, told: str) -> None:
+@pytest.mark.parametrize(("value", "words"), UNUSABLE.values(), ids=UNUSABLE)
+def test_value_that_cannot_be_written_is_rejected(value: Any, words: str) -> None:
     with pytest.raises(UnusableValue) as rejected:
         rebuilt(value)
-    assert str(rejected.value) == told
+    assert str(rejected.value) == words
     assert isinstance(rejected.value, ValueError)
 
 

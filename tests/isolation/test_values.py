@@ -28,7 +28,7 @@ from todoservice.database import dialect
 from todoservice.database.dialect import Connection
 from todoservice.testing.scopes import TestScope
 
-extras.register_uuid()  # type: ignore[no-untyped-call]
+psycopg2.extensions.register_adapter(UUID, extras.UUID_adapter)
 ME: Final = uuid7()
 THEM: Final = uuid7()
 
@@ -392,9 +392,9 @@ FAULTS: dict[str, tuple[Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("in_transaction", [False, True])
-@pytest.mark.parametrize(("statement", "value", "told"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("statement", "value", "words"), FAULTS.values(), ids=FAULTS)
 def test_value_that_cannot_be_bound_is_the_clients_fault(
-    scope: TestScope, statement: Any, value: Any, told: str, in_transaction: bool
+    scope: TestScope, statement: Any, value: Any, words: str, in_transaction: bool
 ) -> None:
     async def send(mine: Scope) -> None:
         async with mine.transaction() if in_transaction else nullcontext():
@@ -402,7 +402,7 @@ def test_value_that_cannot_be_bound_is_the_clients_fault(
 
     with pytest.raises(InvalidRequest) as rejected:
         scope.run(send)
-    assert rejected.value.members["field_errors"] == [{"field": "request", "message": told}]
+    assert rejected.value.members["field_errors"] == [{"field": "request", "message": words}]
     assert scope.all(NAMED_ALL) == [("mine",)]
 
 

@@ -36,7 +36,7 @@ class UnsupportedValue(TypeError):
 
 
 class UnusableValue(ValueError):
-    """A value of a supported type cannot be written as SQL, which is the client's fault. The message says why."""
+    """A value of a supported type cannot be written as SQL, which is the client's fault. The message has the reason."""
 
 
 def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
