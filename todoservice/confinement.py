@@ -33,7 +33,7 @@ class UnscopedStatement(Exception):
 
 @dataclass(frozen=True)
 class OwnerValue:
-    """What an author gives as an owner: a value, or the name of the parameter that a call gives.
+    """The owner that an author gives: a value, or the name of the parameter that a call gives.
 
     It is compared with the scope's user, and never sent: the host's own parameter stands in its place.
     """
@@ -56,7 +56,14 @@ def check_owner(value: Any, user_id: UUID) -> None:
     raise UnscopedStatement(msg)
 
 
-def faults(statement: Any, owned: frozenset[type[Owned]], tables: frozenset[Any]) -> Iterator[str]:
+def walk(statement: Any) -> "Elements":
+    """Return the elements of a statement, each with the tables that its select, update, or delete reaches."""
+    return list(_elements(statement, _Reached())) if isinstance(statement, _TAKEN) else []
+
+
+def faults(
+    statement: Any, elements: "Elements", owned: frozenset[type[Owned]], tables: frozenset[Any]
+) -> Iterator[str]:
     """Yield what keeps the statement from being confined to one user, each with what to write instead.
 
     `owned` are the owned models of the app, `tables` those of all its models. What is not known here is refused: a
@@ -66,20 +73,18 @@ def faults(statement: Any, owned: frozenset[type[Owned]], tables: frozenset[Any]
     if not isinstance(statement, _TAKEN):
         yield f"is a {type(statement).__name__}: a scope takes select, insert, update, delete and text()"
         return
-    for element, reached in _elements(statement, _Reached()):
+    for element, reached in elements:
         if isinstance(element, sa.Insert) and element is not statement:
             yield "inserts inside of another statement: make it a statement of its own, in one scope.transaction()"
         if isinstance(statement, sa.Insert) and _is_excluded(element):
             continue
         yield from _element_faults(element, reached, owned, tables)
-    yield from _mixture_faults(statement)
+    if any(reached.proof.tables for _, reached in elements):
+        yield from _mixture_faults(statement, elements)
 
 
-def _mixture_faults(statement: Any) -> Iterator[str]:
+def _mixture_faults(statement: Any, elements: "Elements") -> Iterator[str]:
     """Yield a fault if the host's filter would not reach a class beside a table that its own condition confines."""
-    elements = list(_elements(statement, _Reached()))
-    if not any(reached.proven for _, reached in elements):
-        return
     # A write to a table itself adds no criteria, also where a class inside makes it SQLAlchemy's ORM's.
     apart = [write for write, _ in elements if isinstance(write, sa.Update | sa.Delete) and not _is_mapped(write.table)]
     apart += [] if _is_orm(statement) else [statement]
@@ -96,7 +101,9 @@ def _element_faults(
     element: Any, reached: "_Reached", owned: frozenset[type[Owned]], tables: frozenset[Any]
 ) -> Iterator[str]:
     match element:
-        case sa.Column() if _is_table(element.table) and not (_is_mapped(element) or element.table in reached.proven):
+        case sa.Column() if _is_table(element.table) and not (
+            _is_mapped(element) or element.table in reached.proof.tables
+        ):
             yield f"uses the column {element} itself: use its class, so that the host can add the user{_OR_COMPARE}"
         case sa.FromClause() if _is_table(element) and not (_is_mapped(element) or element in reached):
             table = getattr(element, "element", element)
@@ -106,12 +113,14 @@ def _element_faults(
         case sa.TableClause() if not isinstance(element, sa.Table):
             yield f"uses the table {element} by name: use the class of a table that a plugin has declared"
         case sa.Insert() | sa.Update() | sa.Delete():
-            yield from _write_faults(element, owned)
+            yield from _write_faults(element, reached, owned)
         case _:
             pass
 
 
-def _write_faults(write: sa.Insert | sa.Update | sa.Delete, owned: frozenset[type[Owned]]) -> Iterator[str]:
+def _write_faults(
+    write: sa.Insert | sa.Update | sa.Delete, reached: "_Reached", owned: frozenset[type[Owned]]
+) -> Iterator[str]:
     model = getattr(write.table._annotations.get("parententity"), "class_", None)
     if model is None and not isinstance(write, sa.Insert):
         model = next((model for model in owned if _table_of(model) is write.table), None)
@@ -124,8 +133,8 @@ def _write_faults(write: sa.Insert | sa.Update | sa.Delete, owned: frozenset[typ
     if isinstance(write, sa.Insert):
         yield from _insert_faults(write)
         return
-    reached = _mapped_tables(write) - {write.table} - _proof(write).tables
-    others = {getattr(table, "element", table).name for table in reached}
+    unproven = _mapped_tables(write) - {write.table} - reached.proof.tables
+    others = {getattr(table, "element", table).name for table in unproven}
     if others:
         yield (
             f"reaches into {', '.join(sorted(others))}, which no filter confines there: use .in_(select(...)), or "
@@ -139,12 +148,12 @@ def _write_faults(write: sa.Insert | sa.Update | sa.Delete, owned: frozenset[typ
             yield f"sets {', '.join(sorted(taken))}: a row keeps its owner and its id for life"
 
 
-def mark(statement: Any) -> None:
+def mark(elements: "Elements") -> None:
     """Tell SQLAlchemy of each select that reaches a mapped class what it is, so that the criteria reach it.
 
     It does not see that itself where the class is only within FILTER, WITHIN GROUP or EXTRACT.
     """
-    for element, _ in _elements(statement, _Reached()):
+    for element, _ in elements:
         if isinstance(element, sa.Select) and not element._propagate_attrs:
             parts = _own_parts(element, (sa.SelectBase,))
             found = (part._propagate_attrs for part in parts if isinstance(part, sa.Column))
@@ -187,24 +196,41 @@ def _is_excluded(element: Any) -> bool:
 
 
 @dataclass(frozen=True)
+class _Proof:
+    """The tables themselves that a statement's own conditions confine, and the parameters that must be the user."""
+
+    tables: frozenset[Any] = frozenset()
+    anchors: tuple[Any, ...] = ()
+
+
+_NOTHING: Final = _Proof()
+
+
+@dataclass(frozen=True)
 class _Reached:
-    """The tables that a select, update, or delete reaches."""
+    """The tables that a select, update, or delete reaches confined."""
 
     mapped: frozenset[Any] = frozenset()
     """Through a class: those that the host can confine."""
-    proven: frozenset[Any] = frozenset()
-    """Themselves, confined by a condition of the author's."""
+    proof: _Proof = _NOTHING
 
     def __contains__(self, table: Any) -> bool:
-        return table in self.mapped or table in self.proven
+        return table in self.mapped or self.is_proven(table)
+
+    def is_proven(self, table: Any) -> bool:
+        """Return whether a condition of the author's confines the table itself."""
+        return table in self.proof.tables
+
+
+Elements = list[tuple[Any, _Reached]]
 
 
 def _elements(element: Any, reached: _Reached) -> Iterator[tuple[Any, _Reached]]:
-    """Yield each element with the tables that its select reaches confined."""
     if isinstance(element, sa.Select):
-        reached = _Reached(_mapped_tables(element), _proof(element).tables)
+        mapped = _mapped_tables(element)
+        reached = _Reached(mapped, _proof(element, mapped))
     elif isinstance(element, sa.Update | sa.Delete):
-        reached = _Reached(proven=_proof(element).tables)
+        reached = _Reached(proof=_proof(element, frozenset({element.table} if _is_mapped(element.table) else ())))
     yield element, reached
     if isinstance(element, sa.Table) or not _is_table(element):
         for child in element.get_children():
@@ -224,14 +250,6 @@ def _own_parts(element: Any, apart: tuple[Any, ...] = (sa.SelectBase, UpdateBase
 
 
 @dataclass(frozen=True)
-class _Proof:
-    """The tables themselves that a statement's own conditions confine, and the parameters that must be the user."""
-
-    tables: frozenset[Any] = frozenset()
-    anchors: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
 class _Equality:
     """A comparison that is a conjunct of its own, with the tables that it can confine: None for all."""
 
@@ -245,21 +263,18 @@ class _Equality:
         return is_owner and (self.tables is None or column.table in self.tables)
 
 
-def _proof(statement: Any) -> _Proof:
+def _proof(statement: Any, known: frozenset[Any]) -> _Proof:
     """Prove tables confined as the audit does: by their owner's equality with the user, or with a confined owner.
 
-    A FULL JOIN keeps rows that meet no condition of a join, so nothing is proven beside one.
+    `known` are those that the host confines. A FULL JOIN keeps rows that meet no condition of a join, so nothing is
+    proven beside one.
     """
     joins = list(_joins(statement))
     if any(full for *_, full in joins):
-        return _Proof()
+        return _NOTHING
     equalities = [each for part in statement._where_criteria for each in _equalities(part, None)]
     equalities += [each for on, tables, _ in joins for each in _equalities(on, tables)]
     equalities += [_Equality(each.other, each.one, each.tables) for each in equalities]
-    if isinstance(statement, sa.Select):
-        known = _mapped_tables(statement)
-    else:
-        known = frozenset({statement.table} if _is_mapped(statement.table) else ())
     confined, anchors = set(known), []
     for each in equalities:
         if each.binds(each.one) and each.one.table not in known and _is_user(each.other):
@@ -319,14 +334,10 @@ def _joins(statement: Any) -> Iterator[tuple[Any, frozenset[Any], bool]]:
             pending += [join.left, join.right]
 
 
-def own_owners(statement: Any) -> tuple[Any, tuple[OwnerValue, ...]]:
+def own_owners(statement: Any, elements: Elements) -> tuple[Any, tuple[OwnerValue, ...]]:
     """Return the statement with the host's parameter in place of each owner that its author gives, and these owners."""
-    anchors = [
-        anchor
-        for element, _ in _elements(statement, _Reached())
-        if isinstance(element, sa.Select | sa.Update | sa.Delete)
-        for anchor in _proof(element).anchors
-    ]
+    writers = (sa.Select, sa.Update, sa.Delete)
+    anchors = [a for element, reached in elements if isinstance(element, writers) for a in reached.proof.anchors]
     anchors += _selected_owner(statement)
     found = {id(anchor): value for anchor in anchors if (value := owner_value(anchor)) is not None}
     if not found:

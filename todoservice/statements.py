@@ -30,6 +30,7 @@ from todoservice.confinement import (
     own_owners,
     set_columns,
     several_rows,
+    walk,
     with_owner,
 )
 from todoservice.database.lists import MOST_ITEMS, SCALARS, ColumnOf, count_items, takes_list
@@ -245,14 +246,12 @@ class Prepared:
         if self.listed is not None:
             single, listed = self.listed
             return single.row_parameters(user_id, _listed(listed))
-        for owner in self.owners:
-            owner.check(user_id, given)
         values = dict(given)
-        for name in self._lists:
-            if type(values.get(name)) not in SCALARS:
-                values[name] = _listed(values[name])
-        for own in self._own_lists:
-            _listed(own.effective_value)
+        for name, value in given.items():
+            if type(value) not in SCALARS and name in self._lists:
+                values[name] = _listed(value)
+        if self._has_own_values:
+            values = self._without_owners(user_id, values)
         for name, default in self.defaults.items():
             if name not in given:
                 values[name] = default(values)
@@ -264,6 +263,19 @@ class Prepared:
         for column, rows in self._columns_of_rows.items():
             bound[column] = bound[rows]
         return bound
+
+    @cached_property
+    def _has_own_values(self) -> bool:
+        return bool(self.owners or self._own_lists)
+
+    def _without_owners(self, user_id: UUID, given: dict[str, Any]) -> dict[str, Any]:
+        """Check the owners and lists that the statement itself has. Return what is sent of what was given."""
+        for owner in self.owners:
+            owner.check(user_id, given)
+        for own in self._own_lists:
+            _listed(own.effective_value)
+        names = {owner.name for owner in self.owners} - self._names
+        return {name: value for name, value in given.items() if name not in names}
 
     def row_parameters(self, user_id: UUID, rows: Iterable[Mapping[str, Any]], first: int = 0) -> dict[str, Any]:
         """Return the values of all parameters of `many`: each is the list of what the rows have.
@@ -425,11 +437,12 @@ class Statements:
     def _proven(self, statement: Any, name: str) -> Prepared:
         if has_several_rows(statement):
             return self._several(statement, name)
-        for fault in faults(statement, self._owned, self._tables):
+        elements = walk(statement)
+        for fault in faults(statement, elements, self._owned, self._tables):
             raise UnscopedStatement(fault)  # the first is enough
-        mark(statement)
+        mark(elements)
         defaults: dict[str, Default] = {}
-        statement, owners = own_owners(statement)
+        statement, owners = own_owners(statement, elements)
         if isinstance(statement, sa.Insert) and statement.select is None:
             owners += given_owner(statement)
             statement, defaults = _stamped(statement)

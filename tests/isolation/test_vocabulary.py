@@ -277,10 +277,10 @@ def test_operators_functions_are_called_in_from() -> None:
     ("text", "why"),
     [
         ("SELECT * FROM my_rows(1)", "without a name"),
-        ("SELECT r.pg_sleep FROM my_rows(1) AS r", "which is no column of the function r"),
-        ("SELECT r.r FROM my_rows(1) AS r", "which is no column of the function r"),
-        ("SELECT r.pg_sleep FROM my_rows(1) AS r(a)", "which is no column of the function r"),
-        ("SELECT r.pg_sleep FROM LATERAL my_rows(1) AS r", "which is no column of the function r"),
+        ("SELECT r.pg_sleep FROM my_rows(1) AS r", "which is no known column of r"),
+        ("SELECT r.r FROM my_rows(1) AS r", "which is no known column of r"),
+        ("SELECT r.pg_sleep FROM my_rows(1) AS r(a)", "which is no known column of r"),
+        ("SELECT r.pg_sleep FROM LATERAL my_rows(1) AS r", "which is no known column of r"),
         ("SELECT r.a FROM my_rows((SELECT max(t.title) FROM todoservice.todos AS t)) AS r(a)", "without its user"),
         ("SELECT r.a FROM my_rows(pg_sleep(1)) AS r(a)", "calls pg_sleep"),
         ("SELECT r.a FROM public.my_rows(1) AS r(a)", "calls public.my_rows"),
@@ -455,7 +455,7 @@ def test_columns_of_functions_are_postgresqls(server_url: str) -> None:
 def test_columns_of_a_function_are_read(name: str) -> None:
     columns = ", ".join(f"f.{column}" for column in sorted(NAMED_COLUMNS[name]))
     assert AUDIT.verdict(f"SELECT {columns} FROM {name}('[]') AS f").fault is None
-    assert "no column of the function f" in str(AUDIT.verdict(f"SELECT f.f FROM {name}('[]') AS f").fault)
+    assert "no known column of f" in str(AUDIT.verdict(f"SELECT f.f FROM {name}('[]') AS f").fault)
 
 
 # Operators

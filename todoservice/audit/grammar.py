@@ -69,7 +69,8 @@ _OPERATORS: Final = (
     "Mul NEQ Neg Not NullSafeEQ NullSafeNEQ Or Pow Rollup GroupingSets Sub Tuple WithinGroup Any All Window WindowSpec"
 )
 _CALLS: Final = (
-    "Array Case Cast CurrentDate CurrentTime CurrentTimestamp Exists Extract Overlay StrPosition Substring Trim"
+    "Array Case Cast CurrentDate CurrentTime CurrentTimestamp Exists Extract Overlay ParseJSON StrPosition Substring "
+    "Trim"
 )
 """The calls that the parser reads by their names: all others are `Anonymous`."""
 VALUES: Final = frozenset(

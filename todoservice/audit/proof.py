@@ -345,11 +345,14 @@ class Proof(Values):
 
 
 def _columns_of(call: Any, alias: str) -> Outputs:
-    """Return the columns of a function in FROM: its own, or one that is named as its alias."""
+    """Return the columns of a function in FROM: its own, or one that is named as its alias.
+
+    Nothing is known of a function that only the operator allows: it may return a row of any columns.
+    """
     name = called_function(call)
     if name in NAMED_COLUMNS:
         return Outputs(NAMED_COLUMNS[name])
-    return Outputs((alias,), is_complete=name in FUNCTIONS)
+    return Outputs((alias,)) if name in FUNCTIONS else NOTHING_KNOWN
 
 
 def _values_outputs(rows: Iterable[Any]) -> Outputs:

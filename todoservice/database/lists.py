@@ -276,7 +276,7 @@ def _keeps_form(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> bool:
 
 
 def _copy(bind: Any, kind: ArrayOf, suffix: str = "") -> Any:
-    """Return the parameter with another type. SQLAlchemy's cache knows it by what it was cloned from."""
+    """Return the parameter with another type. SQLAlchemy's cache finds it by what it was cloned from."""
     copy = bind._clone(maintain_key=True)
     copy.type, copy.expanding, copy.expand_op = kind, False, None
     if suffix:
