@@ -469,9 +469,11 @@ class Statements:
 
 def _listed(value: Any) -> Any:
     """Return the value of a parameter that may be a list. Raises InvalidRequest for one that is too long."""
-    if isinstance(value, Set | Iterator | ValuesView | KeysView):
+    # Not isinstance, which reads a `__class__` that an object of a plugin's may have.
+    kind = type(value)
+    if issubclass(kind, Set | Iterator | ValuesView | KeysView):
         value = list(value)
-    if isinstance(value, list | tuple) and count_items(value) > MOST_ITEMS:
+    if issubclass(type(value), list | tuple) and count_items(value) > MOST_ITEMS:
         raise InvalidRequest(("request", f"A list has more than {MOST_ITEMS} items: send fewer at a time"))
     return value
 

@@ -146,13 +146,19 @@ def _compared_name(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> str:
 
 
 def count_items(value: Any, most: int = MOST_ITEMS) -> int:
-    """Return how many items a list has, nested ones included. Stop counting above `most`."""
+    """Return how many items a list or tuple has, nested ones included. Stop counting above `most`.
+
+    It reads what CPython stores, and calls no method that a subclass may override.
+    """
     count, pending = 0, [(value, 0)]
     while pending and count <= most:
         items, depth = pending.pop()
-        count += len(items)
-        if depth < _DEEPEST and len(items) <= most:
-            pending += [(item, depth + 1) for item in items if isinstance(item, list | tuple)]
+        kind: Any = list if issubclass(type(items), list) else tuple
+        length = kind.__len__(items)
+        count += length
+        if depth < _DEEPEST and length <= most:
+            nested = (item for item in kind.__iter__(items) if issubclass(type(item), list | tuple))
+            pending += [(item, depth + 1) for item in nested]
     return count
 
 
