@@ -2,23 +2,30 @@
 # ruff: noqa: D401 - each says what holds
 
 import asyncio
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import psycopg2
 import pytest
 import sqlalchemy as sa
+from fastapi import APIRouter, Response
+from fastapi.routing import APIRoute
 from leak_models import IDS, ME, MODELS, OWNERS, THEM, Box, BoxQueries, Item, at
 from plugin_modules import module
+from psycopg2.extensions import AsIs
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
-from sqlmodel import Field
+from sqlmodel import Field, col
+from starlette.testclient import TestClient
 
-from todoservice import Owned, Scope, UnscopedStatement, create_app, uuid7
+from todoservice import InvalidRequest, Owned, Scope, UnscopedStatement, create_app, param, uuid7
 from todoservice.audit import Audit
 from todoservice.database import catalogue, security
 from todoservice.plugins import PluginError
@@ -254,6 +261,155 @@ def nothing_is_cached(get: Fixtures) -> None:
 def errors_hide_values(get: Fixtures) -> None:
     """What SQLAlchemy says of a statement that failed has none of its values."""
     assert get("app").state.data.database.pool.engine.sync_engine.hide_parameters
+
+
+def _changed_uuid() -> UUID:
+    changed = UUID(int=5)
+    object.__setattr__(changed, "int", type("Number", (str,), {"__rmod__": lambda *_: f"' OR '{THEM}"})())
+    return changed
+
+
+def changed_uuids_are_rejected(get: Fixtures) -> None:
+    """A UUID whose number is an object of a plugin's is bound to no parameter, and nothing is sent."""
+
+    async def ask(scope: Scope) -> None:
+        with pytest.raises(TypeError, match="which was changed after it was made: bind a new uuid"):
+            await scope.all(sa.select(col(Box.name)).where(col(Box.id) == param("id")), id=_changed_uuid())
+
+    get("as_me")(ask)
+
+
+def values_that_write_sql_are_rejected(get: Fixtures) -> None:
+    """Whatever answers psycopg2 for itself is rejected by the name of its parameter."""
+
+    class Answers:
+        def __conform__(self, _: object) -> AsIs:
+            return AsIs("name")
+
+    async def ask(scope: Scope) -> None:
+        for value in (AsIs("name"), Answers()):
+            with pytest.raises(TypeError, match="the parameter name"):
+                await scope.all(sa.select(col(Box.name)).where(col(Box.name) == param("name")), name=value)
+
+    get("as_me")(ask)
+
+
+def scopes_of_changed_users_are_rejected(get: Fixtures) -> None:
+    """No scope is made for such a user."""
+    with pytest.raises(TypeError, match="the user's id is an instance of UUID, which was changed after it was made"):
+        Scope(get("app").state.data, _changed_uuid())
+
+
+def model_is_refused(make: Callable[[], Any], why: str) -> Callable[[Fixtures], None]:
+    """Return what sees that a model stops the start."""
+
+    def see(_: Fixtures) -> None:
+        with pytest.raises(PluginError, match=why):
+            create_app(plugins=[_feature(make())])
+
+    return see
+
+
+def numbered() -> Any:
+    class Ticket(Owned, table=True):
+        __tablename__ = "tickets"
+        number: int = Field(sa_column=sa.Column(sa.Integer, sa.Identity(), nullable=False))
+
+    return Ticket
+
+
+def followed() -> Any:
+    class Friend(Owned, table=True):
+        __tablename__ = "friends"
+        friend_id: UUID = Field(foreign_key="todoservice.users.id")
+
+    return Friend
+
+
+def measured() -> Any:
+    class Nick(Owned, table=True):
+        __tablename__ = "nicks"
+        nick: str
+
+    sa.Index("ix_nicks", Nick.nick, sa.func.length(sa.cast(Nick.user_id, sa.Text)), unique=True)
+    return Nick
+
+
+def excluded() -> Any:
+    class Slot(Owned, table=True):
+        __tablename__ = "slots"
+        __table_args__ = (postgresql.ExcludeConstraint(("place", "="), ("user_id", "<>"), name="apart"),)
+        place: str
+
+    return Slot
+
+
+def inherited() -> Any:
+    class Special(Owned, table=True):
+        __tablename__ = "specials"
+        __table_args__ = {"postgresql_inherits": "todoservice.todos"}  # noqa: RUF012
+
+    return Special
+
+
+def shared_views_are_found(get: Fixtures) -> None:
+    """A view that a shared model is named as is a finding, and no role may read it."""
+    crowded = get("crowded")
+    with crowded.owner() as connection:
+        connection.exec_driver_sql("CREATE VIEW todoservice.shown AS SELECT * FROM todoservice.todos")
+        owners = {**OWNERS, "shown": None}
+        assert "relation" in {fault.code for fault in catalogue.verify(connection, owners)}
+        security.apply(connection, owners)
+        query = f"SELECT has_table_privilege('{crowded.app}', 'todoservice.shown', 'SELECT')"
+        assert connection.exec_driver_sql(query).scalar() is False
+
+
+def route_classes_are_guarded(get: Fixtures) -> None:
+    """A route whose class has its own `handle` is not asked before the user is known."""
+
+    class Open(APIRoute):
+        async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+            await Response("open")(scope, receive, send)
+
+    router = APIRouter(route_class=Open)
+    router.add_api_route("", lambda: None)
+    app = create_app(get("settings"), plugins=[module("opened", todoservice_router=router)])
+    with TestClient(app) as client:
+        assert client.get("/api/v1/opened").json()["error_code"] == "MISSING_USER_CONTEXT"
+        assert client.get("/api/v1/opened", headers={"X-User-ID": str(ME)}).text == "open"
+
+
+def long_proofs_are_refused(get: Fixtures) -> None:
+    """Before they are parsed, by the number of characters and tokens, and by depth."""
+    audit: Audit = get("audit")
+    for text in ("SELECT 1" + ", 1" * 3_000, "SELECT '" + "a" * 30_000 + "'", "SELECT " + "(" * 30 + "1" + ")" * 30):
+        assert "has more than" in str(audit.verdict(text).fault)
+
+
+def long_lists_are_refused(get: Fixtures) -> None:
+    """A client that sends more items than a list may have is answered 422."""
+
+    async def ask(scope: Scope) -> None:
+        with pytest.raises(InvalidRequest):
+            await scope.all(sa.select(col(Box.name)).where(col(Box.id).in_([at(1)] * 10_001)))
+
+    get("as_me")(ask)
+
+
+def accidents_are_not_kept(get: Fixtures) -> None:
+    """A text that could not be read on a nearly full stack is proven on another."""
+    audit: Audit = get("audit")
+    text = f"SELECT name FROM todoservice.boxes WHERE user_id = %(me)s AND {'(' * 15}true{')' * 15}"
+
+    def descend(left: int) -> None:
+        if left:
+            descend(left - 1)
+        else:
+            audit.verdict(text)
+
+    with pytest.raises(UnscopedStatement, match="RecursionError"):
+        descend(sys.getrecursionlimit() - 200)
+    assert audit.verdict(text).fault is None
 
 
 def statements() -> Statements:

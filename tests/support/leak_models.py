@@ -106,6 +106,17 @@ DDL: Final = {
     + _APP.format("todoservice.todos_child"),
     "open": "ALTER TABLE todoservice.todos DISABLE ROW LEVEL SECURITY",
     "policy": "CREATE POLICY everyone ON todoservice.todos USING (true)",
+    "setting": 'ALTER ROLE "{app}" SET search_path = public',
+    "identity": "ALTER TABLE todoservice.boxes ADD number int GENERATED ALWAYS AS IDENTITY",
+    "second key": "ALTER TABLE todoservice.boxes ADD friend uuid REFERENCES todoservice.users (id)",
+    "expression": "CREATE UNIQUE INDEX ON todoservice.boxes (name, length(user_id::text))",
+    "exclusion": "ALTER TABLE todoservice.boxes ADD CONSTRAINT apart EXCLUDE (name WITH =)",
+    "trigger": "CREATE FUNCTION todoservice.watch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+    "CREATE TRIGGER watch BEFORE INSERT ON todoservice.boxes FOR EACH ROW EXECUTE FUNCTION todoservice.watch()",
+    "rule": "CREATE RULE silent AS ON DELETE TO todoservice.boxes DO INSTEAD NOTHING",
+    "row function": "CREATE FUNCTION public.peek(row_ record) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS "
+    "'BEGIN RETURN (SELECT string_agg(title, '','' ORDER BY title) FROM todoservice.todos); END';"
+    'GRANT EXECUTE ON FUNCTION public.peek(record) TO "{app}"',
 }
 """What somebody with the owner's URL may do to a database; `{app}` is the service's role."""
 LOOSE: Final = {

@@ -1,4 +1,4 @@
-"""The 72 ways to leak a row, each with attempts at it and the layers that stop every one of them by themselves.
+"""The 87 ways to leak a row, each with attempts at it and the layers that stop every one of them by themselves.
 
 The numbers are those of a list that the project keeps; the tests are in `tests/isolation/test_leaks.py`. The attacker
 is a plugin's code, acting for the user `me`; the victim is the user `theirs`, with rows of ids that the attacker knows.
@@ -227,9 +227,10 @@ ESCAPING: Final = [
         Holds(check.refused("SELECT pg_advisory_lock(1)", "SELECT pg_notify('a', 'b')", "LISTEN a",
             "SELECT pg_try_advisory_lock(1)")),
     ), "one layer: no rows are in them"),
-    Leak(37, "a setting of the role's own, for all its sessions", "AR", (
+    Leak(37, "a setting of the role's own, for all its sessions", "ARC", (
         Holds(check.refused("ALTER ROLE CURRENT_USER SET todoservice.user_id = '{theirs}'")),
         Holds(check.denied("ALTER ROLE CURRENT_USER SET todoservice.user_id = '{theirs}'")),
+        Holds(check.finds("setting", DDL["setting"])),
     )),
 ]  # fmt: skip
 
@@ -387,6 +388,61 @@ INFERENCE: Final = [
         "environment; only another role in another process contains it"),
 ]  # fmt: skip
 
+VALUES: Final = [
+    Leak(73, "a UUID whose number writes SQL when it is formatted", "P", (Holds(check.changed_uuids_are_rejected),),
+        "one layer: SQL in the message can name another user; every value is rebuilt before it is sent"),
+    Leak(74, "a value whose class writes its own SQL", "P", (Holds(check.values_that_write_sql_are_rejected),),
+        "one layer, as 73"),
+    Leak(75, "a user's id that writes SQL, from an authentication plugin", "P", (
+        Holds(check.scopes_of_changed_users_are_rejected),
+    ), "one layer, as 73"),
+]  # fmt: skip
+
+MODELS: Final = [
+    Leak(76, "an identity column, which counts all users' rows", "FC", (
+        Holds(check.model_is_refused(check.numbered, "has the column number with an identity, which reveals")),
+        Holds(check.finds("reveal", DDL["identity"])),
+    )),
+    Leak(77, "a second foreign key to the users, which shows who exists", "FC", (
+        Holds(check.model_is_refused(check.followed, "shows whether a user exists")),
+        Holds(check.finds("key", DDL["second key"])),
+    )),
+    Leak(78, "a unique index that has the owner only in an expression", "FC", (
+        Holds(check.model_is_refused(check.measured, "unique over all users, which tells one what another has")),
+        Holds(check.finds("key", DDL["expression"])),
+    )),
+    Leak(79, "an exclusion constraint that compares owners otherwise than by =", "FC", (
+        Holds(check.model_is_refused(check.excluded, "unique over all users, which tells one what another has")),
+        Holds(check.finds("key", DDL["exclusion"])),
+    )),
+    Leak(80, "a table that is a child of another, or its parent", "FC", (
+        Holds(check.model_is_refused(check.inherited, "has postgresql_inherits, and a query of a parent or child bypasses")),
+        Holds(check.finds("partition", DDL["child"])),
+    )),
+    Leak(81, "a shared model over a view, which reads as its owner", "C", (Holds(check.shared_views_are_found),),
+        "one layer: a model does not show what its name stands for; the host grants nothing on it"),
+    Leak(82, "a trigger or a rule, which does more than the statement", "C", (
+        Holds(check.finds("trigger", DDL["trigger"])), Holds(check.finds("rewrite", DDL["rule"])),
+    ), "one layer: no statement shows them"),
+]  # fmt: skip
+
+SERVICE: Final = [
+    Leak(83, "a function in the notation of a column", "AC", (
+        sql("SELECT s.peek FROM (SELECT 1 AS a) AS s", planted=DDL["row function"]),
+        sql("WITH s AS (SELECT 1 AS a) SELECT s.peek FROM s", planted=DDL["row function"]),
+        sql("SELECT s.peek FROM (VALUES (1)) AS s(a)", planted=DDL["row function"]),
+        Holds(check.finds("function", DDL["row function"])),
+    )),
+    Leak(84, "a route class that answers by itself", "P", (Holds(check.route_classes_are_guarded),),
+        "one layer: the user is resolved in front of the router"),
+    Leak(85, "a statement whose proof holds up all users", "A", (Holds(check.long_proofs_are_refused),),
+        "one layer: no row is in it"),
+    Leak(86, "a list that a client makes as long as it likes", "P", (Holds(check.long_lists_are_refused),),
+        "one layer: no row is in it"),
+    Leak(87, "a verdict that one caller's stack spoils for all users", "A", (Holds(check.accidents_are_not_kept),),
+        "one layer: no row is in it"),
+]  # fmt: skip
+
 HEADINGS: Final = {
     "Reads through table classes": ORM,
     "Tables, text and other ways in": CORE,
@@ -394,5 +450,8 @@ HEADINGS: Final = {
     "Writes": WRITES,
     "Keys, and what else is in the schema": SCHEMA,
     "Inference": INFERENCE,
+    "Values": VALUES,
+    "Models, and what the catalog shows": MODELS,
+    "The service itself": SERVICE,
 }
 LEAKS: Final = [leak for leaks in HEADINGS.values() for leak in leaks]
