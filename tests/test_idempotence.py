@@ -13,6 +13,7 @@ from todoservice_todos.models import Todo
 from todoservice_todos.queries import TodoQueries
 
 from todoservice import Settings, create_app, idempotent, param, uuid7
+from todoservice.idempotence import answer_of_done
 from todoservice.statements import Prepared
 
 MINE = text("SELECT id FROM todoservice.todos WHERE user_id = :me")
@@ -80,6 +81,11 @@ def test_sent_twice(prepared: Callable[[Any], Prepared], statement: Any) -> None
 def test_sent_once(prepared: Callable[[Any], Prepared], statement: Any) -> None:
     """Doing it again could change more, or answer otherwise."""
     assert not prepared(statement).repeatable
+
+
+def test_delete_by_the_id_of_another_table_has_no_answer() -> None:
+    """It may have been done, and another row have that id."""
+    assert answer_of_done(delete(Todo).where(OTHER.id == param("id"))) is None
 
 
 def test_the_five_operations(prepared: Callable[[Any], Prepared]) -> None:

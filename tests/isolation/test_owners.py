@@ -374,6 +374,10 @@ BARE: dict[str, tuple[Any, str]] = {
         sa.select(TABLE.c.id).select_from(TABLE.join(ALIAS, ALIAS.c.id == TABLE.c.id, full=True)).where(MINE),
         ITSELF,
     ),
+    "a full join by its own condition": (
+        sa.select(TABLE.c.id).join(ALIAS, ALIAS.c.user_id == TABLE.c.user_id, full=True).where(MINE),
+        ITSELF,
+    ),
     "a correlated subquery": (sa.select(TABLE.c.id).where(MINE, EXISTS), ITSELF),
     "the condition outside": (sa.select(TABLE.c.id).where(sa.exists(sa.select(ALIAS.c.id).where(MINE))), ITSELF),
     "the condition of a subquery": (sa.select(sa.select(TABLE).subquery().c.id).where(MINE), ITSELF),

@@ -41,7 +41,7 @@ _ITEMS: Final = {
 """The types that can be items of an array here, without lengths: to cast to a length would cut a text short."""
 _COMPARED: Final = {"SMALLINT": "BIGINT", "INTEGER": "BIGINT", "DATE": "TIMESTAMP"}
 """Wider types for items that are compared: 2**40 equals no INTEGER and noon no DATE, and neither is an error."""
-_UNTYPED_LIST: Final = r"\b(NOT\s+)?IN\s+:{}(?![:\w])"
+_LIST_IN_TEXT: Final = r"\b(NOT\s+)?IN\s+:{}(?![:\w])"
 _BEFORE_ROW: Final = re.compile(r"(?:^|[^\w\s\"]|\b(?:and|having|not|on|or|row|select|when|where))\s*$", re.IGNORECASE)
 
 
@@ -137,12 +137,9 @@ def spelled(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> str:
 
 
 def _compared_name(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> str:
-    """Return what items are cast to when they are compared, or "" if PostgreSQL must infer it.
-
-    CHAR ignores spaces at the end, and its name without a length means one character.
-    """
+    """Return what items are cast to when they are compared, or "" if PostgreSQL must infer it."""
     name = item_name(kind, dialect)
-    return "" if name and spelled(kind, dialect) == "CHAR" else _COMPARED.get(name, name)
+    return _COMPARED.get(name, name)
 
 
 def count_items(value: Any, most: int = MOST_ITEMS) -> int:
@@ -205,7 +202,7 @@ class ListCompiler(PGCompiler):
         return super().visit_textclause(textclause, **kw)  # type: ignore[no-untyped-call, no-any-return]
 
     def _list_in_text(self, text: Any, name: str, bind: Any) -> None:
-        pattern = re.compile(_UNTYPED_LIST.format(re.escape(name)), re.IGNORECASE)
+        pattern = re.compile(_LIST_IN_TEXT.format(re.escape(name)), re.IGNORECASE)
         found = list(pattern.finditer(text.text))
         everywhere = re.findall(rf"(?<![:\w\\]):{re.escape(name)}(?!\w)", text.text)
         if len(found) != len(everywhere) or any(_ends_with_row(text.text[: match.start()]) for match in found):
