@@ -1,4 +1,4 @@
-"""What the login role may not become, and what the host grants to nobody: later functions, and look-alike tables."""
+"""Privileges that no role has: the login role's to switch, and PUBLIC's on later functions and look-alike tables."""
 
 from typing import Final
 

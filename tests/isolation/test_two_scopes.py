@@ -150,7 +150,7 @@ def test_statement_of_another_scope_in_a_block_is_bound_to_its_own_user(play: Pl
 
 
 def test_parameters_of_one_scope_are_no_others(play: Play) -> None:
-    """A statement that both have prepared is bound to whoever sends it."""
+    """A statement that both have prepared is bound to the user of the scope that sends it."""
 
     async def scenario(mine: Scope, theirs: Scope) -> None:
         for scope, title in ((mine, "mine"), (theirs, "theirs")):

@@ -1,4 +1,4 @@
-"""Each word that the audit knows is used by a statement that PostgreSQL runs, and no other word is known."""
+"""Each word of the audit is used by a statement that PostgreSQL runs, and no other word is accepted."""
 
 import re
 from collections.abc import Iterator

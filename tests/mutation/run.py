@@ -194,7 +194,7 @@ _CHOSEN: Final = re.compile(
 
 @dataclass(frozen=True)
 class Key:
-    """What names a mutant in equivalents.toml, wherever its line moves."""
+    """The name of a mutant in equivalents.toml, which does not depend on its line."""
 
     module: str
     function: str
@@ -220,7 +220,7 @@ def _function_of(node: Any) -> str:
 
 
 def mutants(module: str) -> list[Mutant]:
-    """Return the mutants of a module that Python tells apart from it and from each other."""
+    """Return the mutants of a module that compile to code of their own."""
     source = _source(module)
     seen, found = {_meaning(source)}, []
     operators = [get_operator(name)() for name in sorted(operator_names()) if _CHOSEN.fullmatch(name)]

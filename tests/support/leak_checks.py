@@ -365,7 +365,7 @@ def shared_views_are_found(get: Fixtures) -> None:
 
 
 def route_classes_are_guarded(get: Fixtures) -> None:
-    """A route whose class has its own `handle` is not asked before the user is known."""
+    """A route whose class has its own `handle` runs only after the user is resolved."""
 
     class Open(APIRoute):
         async def handle(self, scope: Any, receive: Any, send: Any) -> None:
