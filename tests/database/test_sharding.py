@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
 from todoservice import Settings, create_app, uuid7
+from todoservice.middleware import CannotStart
 
 DISTRIBUTE = """
 CREATE TABLE public.distributed (name regclass, by text);
@@ -53,9 +54,19 @@ def edge(partitioned: str) -> Iterator[Edge]:
 def client(edge: Edge, user: UUID) -> Iterator[TestClient]:
     """Return a user's client."""
     url = edge.url().set(drivername="postgresql").render_as_string(hide_password=False)
-    settings = Settings.load({"neon_database_url": url, "require_isolation": True})
+    settings = Settings.load({"neon_database_url": url})
     with TestClient(create_app(settings), headers={"X-User-ID": str(user)}) as client:
         yield client
+
+
+def test_partitions_are_refused_where_isolation_is_required(edge: Edge) -> None:
+    url = edge.url().set(drivername="postgresql").render_as_string(hide_password=False)
+    app = create_app(Settings.load({"neon_database_url": url, "require_isolation": True}))
+    with (
+        pytest.raises(CannotStart, match=r"todoservice\.todos_0 is a partition or child of todoservice\.todos"),
+        TestClient(app),
+    ):
+        pass
 
 
 def explained(url: str, user: UUID, statement: str) -> set[str]:

@@ -220,8 +220,8 @@ PLANTED = {
         "the role {app} may set session_replication_role: run REVOKE ALL ON PARAMETER session_replication_role FROM ",
     ),
     "setting of every role": (
-        "ALTER ROLE ALL IN DATABASE {database} SET TimeZone = 'Asia/Tokyo'",
-        "every session begins with a value for TimeZone: run ALTER DATABASE {database} RESET timezone",
+        "ALTER ROLE ALL IN DATABASE {database} SET IntervalStyle = 'sql_standard'",
+        "every session begins with a value for IntervalStyle: run ALTER DATABASE {database} RESET intervalstyle",
     ),
     "setting of the role in the database": (
         "ALTER ROLE {login} IN DATABASE {database} SET app.secret = 'do not show'",

@@ -21,6 +21,8 @@ WHERE t.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname
         'random_page_cost', 'seq_page_cost', 'statement_timeout', 'synchronous_commit', 'temp_buffers',
         'transaction_timeout', 'work_mem'
     )
+    -- The owner of the database may choose these for all: the service's answers do not depend on them.
+    AND NOT (t.setrole = 0 AND name IN ('datestyle', 'timezone'))
 UNION ALL
 SELECT format('%s may set %s', CASE x.grantee WHEN 0 THEN 'every role' ELSE format('the role %s', x.grantee::regrole) END,
         p.parname),
