@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     """Functions, separated by commas, that statements may call besides the audit's own list."""
     statement_characters: Annotated[int, Field(ge=1000)] = 20_000
     """The longest statement that the audit proves."""
-    statement_tokens: Annotated[int, Field(ge=100)] = 2_000
+    statement_tokens: Annotated[int, Field(ge=100)] = 1_500
     """The most tokens of a statement that the audit proves."""
     statement_depth: Annotated[int, Field(ge=5, le=24)] = 20
     """The deepest nesting of a statement that the audit proves: the parser descends about 35 calls for each level."""

@@ -40,7 +40,7 @@ def audit(limits: Limits | None = None) -> Audit:
     [
         ("SELECT '" + "a" * 20_000 + "'", "more than 20000 characters: split it, bind what is long, or raise "
          "TODOSERVICE_STATEMENT_CHARACTERS"),
-        ("SELECT 1" + ", 1" * 2_000, "more than 2000 tokens: split it, bind what is long, or raise "
+        ("SELECT 1" + ", 1" * 2_000, "more than 1500 tokens: split it, bind what is long, or raise "
          "TODOSERVICE_STATEMENT_TOKENS"),
         ("SELECT " + "(" * 21 + "1" + ")" * 21, "more than 20 levels of nesting: split it, bind what is long, or raise "
          "TODOSERVICE_STATEMENT_DEPTH"),

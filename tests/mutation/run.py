@@ -40,7 +40,10 @@ SERVER: Final = "TODOSERVICE_TEST_DATABASE_URL"
 LEAST: Final = 0.97
 """The part of the mutants that are not equivalent that the tests must kill."""
 
-_AUDIT: Final = "isolation/test_vocabulary isolation/test_set_operations isolation/test_audit isolation/test_audit_fuzz"
+_AUDIT: Final = (
+    "isolation/test_vocabulary isolation/test_set_operations isolation/test_audit isolation/test_audit_fuzz "
+    "isolation/test_audit_limits"
+)
 _SCOPING: Final = (
     "test_statements test_rows isolation/test_audit_fuzz isolation/test_text isolation/test_two_scopes test_scope "
     "test_idempotence isolation/test_leaks"
@@ -51,7 +54,9 @@ TARGETS: Final = {
         f"{_AUDIT} isolation/test_text",
     ),
     "todoservice.audit": f"{_AUDIT} isolation/test_text test_scope",
-    "todoservice.audit.values": "isolation/test_audit isolation/test_text",
+    "todoservice.audit.verdicts": "isolation/test_audit_limits isolation/test_audit",
+    "todoservice.database.values": "database/test_values isolation/test_values",
+    "todoservice.database.lists": "test_lists isolation/test_owners",
     "todoservice.confinement": _SCOPING,
     "todoservice.statements": _SCOPING,
     "todoservice.texts": _SCOPING,

@@ -72,7 +72,7 @@ class Limits:
     """How large a statement may be. The time of a proof grows with each of them."""
 
     characters: int = 20_000
-    tokens: int = 2_000
+    tokens: int = 1_500
     depth: int = 20
     """How many brackets and CASE may be open at once, with the prefix operators before a value."""
 
