@@ -2,8 +2,9 @@
 
 `security` says what each declared table must have, and mends it after each migration. Here is what no migration of the
 host's makes, and only the database's owner can judge. Each file of `rules` is one rule: a query that returns a row for
-each thing found, (what it is, what mends it). One statement runs them all. It has no parameters, so that the host's
-door can list it.
+each thing found, (what it is, what mends it).
+
+One message runs them all. It has no parameters, so that the host's door can list it.
 """
 
 import re
@@ -20,6 +21,8 @@ UNDECLARED: Final = frozenset({"relation"})
 """The rules about tables that no plugin declares. Such tables exist while a newer release is rolled out, and after a
 plugin was blocked, so that a service starts beside them."""
 
+_WITHOUT_JIT: Final = "SELECT set_config('jit', 'off', true);"
+"""To compile a statement that runs once can take many seconds."""
 _PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 
@@ -41,7 +44,7 @@ def rules() -> dict[str, str]:
 def statement(
     owners: Mapping[str, str | None], functions: Iterable[str] = (), without: Collection[str] = frozenset()
 ) -> str:
-    """Return the statement that runs all rules but those `without`: it returns code, finding, and remedy.
+    """Return the message that runs all rules but those `without`: it returns code, finding, and remedy.
 
     `functions` may be called by expressions and triggers of the tables.
     """
@@ -54,7 +57,7 @@ def statement(
         "provision": literal(PROVISION), "author": literal(AUTHOR),
     }  # fmt: skip
     queries = {code: query for code, query in rules().items() if code not in without}
-    return " UNION ALL ".join(
+    return _WITHOUT_JIT + " UNION ALL ".join(
         f"SELECT '{code}', what, mend FROM (\n{_with(values, query)}) AS rule (what, mend)"  # noqa: S608 - quoted
         for code, query in queries.items()
     )
