@@ -1,5 +1,7 @@
 """Who says who is asking: the plugin that is named, and never another where that one fails."""
 
+import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -10,6 +12,8 @@ from uuid import UUID
 import pytest
 import todoservice_todos
 from api import TODOS, problem
+from calls import Request as Call
+from calls import ask
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, Header, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -326,10 +330,24 @@ def test_a_provider_cannot_replace_the_user_later(settings: Settings) -> None:
     def patient(request: Request) -> Iterator[UUID]:
         request.scope["todoservice.user_id"] = UUID(int=2)
         request.state.claims = {"scope": "read"}
-        request.scope["path"] = "/healthz"
+        request.scope["route"] = None
         yield UUID(int=1)
 
     assert answered(settings, patient).json() == [str(UUID(int=1)), {"scope": "read"}]
+
+
+def test_a_provider_shares_its_state_without_a_server_that_has_one(settings: Settings) -> None:
+    """The ASGI scope need not hold a state."""
+
+    def user(request: Request) -> UUID:
+        request.state.claims = "all"
+        return UUID(int=1)
+
+    app = create_app(settings, plugins=[echo(), provider(user)])
+    assert asyncio.run(ask(app, Call("GET", "/api/v1/notes"))) == (
+        200,
+        b'["00000000-0000-0000-0000-000000000001","all"]',
+    )
 
 
 class Other(UUID):
