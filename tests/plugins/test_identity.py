@@ -1,7 +1,6 @@
 """Who says who is asking: the plugin that is named, and never another where that one fails."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
