@@ -120,6 +120,11 @@ def test_bounds_of_an_answer_hold_for_the_answer(shape: Shape) -> None:
     assert bound.depth >= exact.depth
 
 
+@pytest.mark.parametrize("text", ["SELECT %% (x0) s", "SELECT 1 WHERE 1 = %% (x0) s", "SELECT (%% (x0) s)"])
+def test_percent_sign_without_a_value_before_it_is_refused(text: str) -> None:
+    assert "has a percent sign without a value before it" in str(audit().verdict(text).fault)
+
+
 # Steps
 
 
@@ -295,6 +300,13 @@ def test_verdicts_of_declared_queries_stay(monkeypatch: pytest.MonkeyPatch) -> N
         "WITH s AS (INSERT INTO todoservice.todos (user_id, id, title) VALUES (%(me)s, %(id)s, 'x') RETURNING *) "
         "SELECT s.peek FROM s",
         "SELECT s.peek FROM (SELECT * FROM (SELECT 1 AS a) AS u) AS s",
+        "SELECT peek.peek FROM unnest(ARRAY[1], ARRAY[2]) AS peek",
+        "SELECT peek.peek FROM unnest(to_tsvector('a')) AS peek",
+        "SELECT peek.peek FROM unnest(%(ids)s) AS peek",
+        "SELECT peek.peek FROM todoservice.todos AS t, unnest(ARRAY[t]) AS peek WHERE t.user_id = %(me)s",
+        "SELECT peek.peek FROM (SELECT 1 AS a) AS s, unnest(ARRAY[s.a]) AS peek",
+        "SELECT peek.peek FROM todoservice.todos AS t, coalesce(t) AS peek WHERE t.user_id = %(me)s",
+        "SELECT peek.peek FROM todoservice.todos AS t, LATERAL nullif(t, t) AS peek WHERE t.user_id = %(me)s",
     ],
 )
 def test_function_in_the_notation_of_a_column_is_refused(text: str) -> None:
@@ -319,7 +331,10 @@ def test_function_in_the_notation_of_a_column_is_refused(text: str) -> None:
         "WITH RECURSIVE s(a) AS (SELECT 1 UNION SELECT s.a FROM s) SELECT s.a FROM s",
         "WITH s AS (DELETE FROM todoservice.todos WHERE user_id = %(me)s RETURNING *) SELECT s.title FROM s",
         "SELECT u.a FROM (SELECT 1 AS a) AS s, LATERAL (SELECT s.a) AS u",
-        "SELECT u.u FROM (SELECT 1 AS a) AS s, unnest(ARRAY[s.a]) AS u",
+        "SELECT u.x FROM (SELECT 1 AS a) AS s, unnest(ARRAY[s.a]) AS u(x)",
+        "SELECT u.u FROM unnest(CAST(%(ids)s AS uuid[])) AS u",
+        "SELECT u.u FROM unnest(ARRAY[1, CAST(2 AS int)]) AS u",
+        "SELECT u.u FROM generate_series(1, 2) AS u",
     ],
 )
 def test_column_of_a_query_is_known_by_its_name(text: str) -> None:

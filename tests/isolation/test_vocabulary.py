@@ -16,6 +16,7 @@ from todoservice_todos.models import Todo
 from todoservice.audit import Audit
 from todoservice.audit.words import (
     BEFORE_PARENTHESIS,
+    COMPOSITE,
     CONTEXT,
     FIELDS,
     FUNCTIONS,
@@ -433,6 +434,17 @@ def test_each_system_column_is_known(server_url: str) -> None:
 def test_system_column_is_refused(name: str) -> None:
     for text in (f"SELECT {name} FROM todoservice.todos WHERE user_id = %(me)s", f"SELECT length({name}::text)"):
         assert f"uses {name}, which is PostgreSQL's own" in str(AUDIT.verdict(text).fault)
+
+
+def test_functions_that_may_return_a_row_are_known(server_url: str) -> None:
+    """Those with a polymorphic or composite result; the others are grammar, and not in the catalog."""
+    query = f"""
+        SELECT DISTINCT proname::text FROM pg_proc JOIN pg_type AS t ON t.oid = prorettype
+        WHERE pronamespace = 'pg_catalog'::regnamespace AND proname IN ('{"', '".join(sorted(FUNCTIONS))}')
+            AND prokind = 'f' AND (t.typrelid <> 0 OR t.typname IN ('record', 'anyelement', 'anycompatible'))
+            AND proargmodes IS NULL
+    """
+    assert {name for (name,) in ask(server_url, query)} | {"coalesce", "greatest", "least", "nullif"} == COMPOSITE
 
 
 def test_columns_of_functions_are_postgresqls(server_url: str) -> None:

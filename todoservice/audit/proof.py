@@ -14,7 +14,7 @@ from sqlglot import exp
 from todoservice.audit.expressions import Values, called_function, kind_of, parts_of
 from todoservice.audit.reading import Reading, refuse
 from todoservice.audit.relations import NOTHING_KNOWN, OWNER, Outputs, Place, Relation, Relations, Sources, parameter
-from todoservice.audit.words import FUNCTIONS, NAMED_COLUMNS
+from todoservice.audit.words import COMPOSITE, FUNCTIONS, NAMED_COLUMNS
 
 _KEPT: Final = frozenset({OWNER, "id"})
 
@@ -352,7 +352,16 @@ def _columns_of(call: Any, alias: str) -> Outputs:
     name = called_function(call)
     if name in NAMED_COLUMNS:
         return Outputs(NAMED_COLUMNS[name])
-    return Outputs((alias,)) if name in FUNCTIONS else NOTHING_KNOWN
+    if name == "unnest" and all(map(_is_plain_array, call.expressions)) and len(call.expressions) == 1:
+        return Outputs((alias,))
+    return Outputs((alias,)) if name in FUNCTIONS - COMPOSITE else NOTHING_KNOWN
+
+
+def _is_plain_array(node: Any) -> bool:
+    """Return True for an array of literals, and for one that is cast to an array: their items are no rows."""
+    if type(node) is exp.Cast:
+        return bool(node.to.this == exp.DataType.Type.ARRAY)
+    return called_function(node) == "array" and all(type(item) in {exp.Literal, exp.Cast} for item in node.expressions)
 
 
 def _values_outputs(rows: Iterable[Any]) -> Outputs:

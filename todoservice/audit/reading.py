@@ -304,7 +304,7 @@ class _Reader:
             case "literal":
                 return self._literal(token.text)
             case "operator":
-                return self._operator(token.text)
+                return self._operator(self._at(at - 1), token.text)
             case "quoted":
                 return self._called_name(at) if self._at(at + 1).text == "(" else self._name(token)
             case "word":
@@ -319,12 +319,21 @@ class _Reader:
             refuse("holds a control character in a literal: bind it as a parameter")
         return text.replace("%%", "%")
 
-    def _operator(self, text: str) -> str:
+    def _operator(self, before: _Token, text: str) -> str:
         if text == "::":
             return text
+        if text == "%%" and not self._ends_value(before):
+            # The parser takes %(name)s for a parameter.
+            refuse("has a percent sign without a value before it")
         if text not in OPERATORS:
             refuse(f"holds {text}, which is no operator that the audit knows; nor is a comment")
         return text.replace("%%", "%") if text in _LEVELED else "||"
+
+    def _ends_value(self, token: _Token) -> bool:
+        """Return True if a value can end with this token, which was written last."""
+        if token.kind == "word" and self._written[-1] == token.key:
+            return token.key in {"end", "false", "null", "true"}
+        return token.kind in _SOLID or token.text in {")", "]"}
 
     def _mark(self, at: int, text: str) -> str:
         match text:

@@ -153,4 +153,7 @@ NAMED_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The columns of those functions that give names to theirs. All others have one, named as the function or its alias."""
 
+COMPOSITE: Final = _words("coalesce greatest least lower nullif unnest upper")
+"""Functions that may return a row, whose columns nobody knows: those of what they are given."""
+
 OPERATORS: Final = _words("+ - * / %% ^ || = <> != < > <= >= ~ ~* !~ !~* -> ->> #> #>> @> <@ && @@ & |")
