@@ -24,6 +24,7 @@ USERS: Final = f"{SCHEMA}.users"
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 _ORDERS: Final = {operators.asc_op, operators.desc_op, operators.nulls_first_op, operators.nulls_last_op}
 _EXCLUDES_OWNERS: Final = re.compile(r"(?:\(|, )user_id WITH =(?:, |\))")
+_SERIAL: Final = re.compile(r"(?:small|big)?serial[248]?", re.IGNORECASE)
 _NAME: Final = r'(?:[^\W\d][\w$]*|"(?:[^"]|"")+")'
 _TOKEN: Final = re.compile(
     rf"""
@@ -210,6 +211,7 @@ def _expression_faults(table: sa.Table, functions: Collection[str]) -> Iterator[
     """Yield each value that depends on what other users do, or on what is not known."""
     for column in table.columns:
         sequence = any(isinstance(value, sa.Sequence) for value in (column.default, column.onupdate))
+        sequence = sequence or bool(_SERIAL.fullmatch(_compiled(column.type)))
         if column.identity or sequence:
             kind = "a sequence" if sequence else "an identity"
             message = f"has the column {column.name} with {kind}, which reveals how many rows other users add"
@@ -227,12 +229,15 @@ def _expression_faults(table: sa.Table, functions: Collection[str]) -> Iterator[
 def _expressions(table: sa.Table) -> Iterator[tuple[str, str]]:
     """Yield each SQL expression of a table, after a name for its place."""
     for column in table.columns:
-        for kind in ("default", "onupdate", "server_default"):
-            yield f"the {kind} of {column.name}", _sql(getattr(getattr(column, kind), "arg", None))
+        for name in ("default", "onupdate", "server_default"):
+            yield f"the {name} of {column.name}", _sql(getattr(getattr(column, name), "arg", None))
         yield f"the expression of {column.name}", _sql(getattr(column.computed, "sqltext", None))
-        if isinstance(column.type, postgresql.DOMAIN):
-            for value in (column.type.default, column.type.check):
-                yield f"the domain {column.type.name}", _sql(value)
+        kind = column.type
+        while isinstance(kind, sa.TypeDecorator | sa.ARRAY):
+            kind = kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind.item_type
+        if isinstance(kind, postgresql.DOMAIN):
+            for value in (kind.default, kind.check):
+                yield f"the domain {kind.name}", _sql(value)
     for item in _items(table):
         yield _named(item), _sql(getattr(item, "sqltext", None))
         if isinstance(item, postgresql.ExcludeConstraint):
@@ -268,7 +273,7 @@ def _excluded(constraint: postgresql.ExcludeConstraint) -> str:
     return "".join(text.partition(" USING ")[2].partition("(")[1:])
 
 
-def _compiled(element: sa.ClauseElement) -> str:
+def _compiled(element: Any) -> str:
     try:
         return str(element.compile(dialect=_DIALECT))
     except SQLAlchemyError:

@@ -177,6 +177,24 @@ PLANTED = {
         "GRANT EXECUTE ON FUNCTION public.tell(text) TO {app}",
         "the role {app} may call tell(text), which sees rows before their policy does (LEAKPROOF): run REVOKE ",
     ),
+    "function, of a name of PostgreSQL's": (
+        "CREATE FUNCTION public.lower(varchar) RETURNS text LANGUAGE sql RETURN $1; "
+        "GRANT EXECUTE ON FUNCTION public.lower(varchar) TO {app}",
+        "the role {app} may call lower(character varying), which a statement can mean by the name of PostgreSQL's own: "
+        "run DROP ROUTINE lower(character varying), or REVOKE EXECUTE ON ROUTINE lower(character varying) FROM PUBLIC",
+    ),
+    "function, of an operator": (
+        "CREATE FUNCTION public.same(varchar, varchar) RETURNS bool LANGUAGE sql RETURN true; "
+        "CREATE OPERATOR public.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = public.same)",
+        "the operator =(character varying,character varying) runs same(character varying,character varying), "
+        "which the audit cannot read: drop the operator =(character varying,character varying)",
+    ),
+    "function, of a cast": (
+        "CREATE TYPE public.colour AS ENUM ('red'); "
+        "CREATE FUNCTION public.shown(public.colour) RETURNS text LANGUAGE sql RETURN 'x'; "
+        "CREATE CAST (public.colour AS text) WITH FUNCTION public.shown(public.colour) AS IMPLICIT",
+        "the cast from colour to text runs shown(colour), which the audit cannot read: drop the cast from colour to",
+    ),
     "default": (
         "ALTER DEFAULT PRIVILEGES IN SCHEMA todoservice GRANT SELECT ON TABLES TO {app}",
         "in the schema todoservice will be open to {app}: run ALTER DEFAULT PRIVILEGES FOR ROLE ",

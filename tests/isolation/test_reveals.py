@@ -18,15 +18,19 @@ from todoservice.migrations import transaction
 OWNERS: dict[str, str | None] = {"users": "id", "todos": "user_id"}
 ME, THEM = uuid7(), uuid7()
 MADE = "INSERT INTO todoservice.todos (user_id, id, title, is_completed, created_at"
-NAMING = """
-CREATE FUNCTION public.peek(me uuid, them uuid, found text) RETURNS text LANGUAGE plpgsql AS $$BEGIN
-    PERFORM set_config('todoservice.user_id', them::text, true);
-    SELECT title INTO found FROM todoservice.todos WHERE user_id = them;
-    PERFORM set_config('todoservice.user_id', me::text, true);
-    RETURN found;
+NAMING = f"""
+CREATE FUNCTION public.peek() RETURNS text LANGUAGE plpgsql AS $$DECLARE
+    me text := current_setting('todoservice.user_id');
+    theirs text;
+BEGIN
+    PERFORM set_config('todoservice.user_id', '{THEM}', true);
+    SELECT title INTO theirs FROM todoservice.todos WHERE user_id = '{THEM}';
+    PERFORM set_config('todoservice.user_id', me, true);
+    RETURN theirs;
 END$$;
-GRANT EXECUTE ON FUNCTION public.peek(uuid, uuid, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION public.peek() TO PUBLIC;
 """
+"""A function that names another user to row-level security, and reads a row of theirs."""
 
 
 @pytest.fixture
@@ -77,16 +81,27 @@ REVEALING = {
     "exclusion": ("ALTER TABLE todoservice.todos ADD EXCLUDE (title WITH =)", "title", "", ""),
     "trigger": (
         NAMING + "CREATE FUNCTION public.spy() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN "
-        f"new.description := public.peek(new.user_id, '{THEM}', NULL); RETURN new; END$$; "
+        "new.description := public.peek(); RETURN new; END$$; "
         "CREATE TRIGGER spying BEFORE INSERT ON todoservice.todos FOR EACH ROW EXECUTE FUNCTION public.spy()",
         "description", "", "",
     ),
     "default": (
-        NAMING + f"ALTER TABLE todoservice.todos ADD seen text DEFAULT public.peek('{ME}', '{THEM}', NULL)",
+        NAMING + "ALTER TABLE todoservice.todos ADD seen text DEFAULT public.peek()",
         "seen", "", "",
     ),
+    "function of a name of PostgreSQL's": (
+        NAMING + "CREATE FUNCTION public.lower(varchar) RETURNS text LANGUAGE sql "
+        "RETURN public.peek(); GRANT EXECUTE ON FUNCTION public.lower(varchar) TO PUBLIC",
+        "lower(title)", "", "",
+    ),
+    "operator": (
+        NAMING + "CREATE FUNCTION public.same(varchar, varchar) RETURNS bool LANGUAGE sql "
+        "RETURN public.peek() IS NOT NULL; GRANT EXECUTE ON FUNCTION public.same TO PUBLIC; "
+        "CREATE OPERATOR public.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = public.same)",
+        "title = title", "", "",
+    ),
     "check of a type": (
-        NAMING + f"CREATE DOMAIN public.free AS text CHECK (VALUE <> public.peek('{ME}', '{THEM}', NULL)); "
+        NAMING + "CREATE DOMAIN public.free AS text CHECK (VALUE <> public.peek()); "
         "ALTER TABLE todoservice.todos ADD word public.free",
         "word", ", word", ", 'x'",
     ),
@@ -112,7 +127,7 @@ def answer(url: str, column: str, more: str, values: str, *, victim: bool = Fals
             try:
                 for statement in add(user, "x", *(("", "") if user == THEM else (more, values))):
                     cursor.execute(statement)
-            except psycopg2.Error as error:
+            except psycopg2.IntegrityError as error:
                 return type(error)
         cursor.execute(f"SELECT {column} FROM todoservice.todos")
         return cursor.fetchall()

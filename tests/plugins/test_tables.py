@@ -123,6 +123,23 @@ def test_foreign_key_to_shared_table_is_accepted() -> None:
     assert faults(module(todoservice_models=[shared, table_class(colour=key)])) == []
 
 
+class Decorated(sa.TypeDecorator[int]):
+    """A domain that counts, under another type."""
+
+    impl = postgresql.DOMAIN("number", sa.BigInteger, default=sa.text("nextval('n')"))
+    cache_ok = True
+
+
+class Serial(sa.types.UserDefinedType[int]):
+    """A type that brings a sequence."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: Any) -> str:
+        """Return its name."""
+        return "BIGSERIAL"
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "identity": (
         lambda: table_class(number=sa.Column(sa.BigInteger, sa.Identity(always=True))),
@@ -185,6 +202,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], list[str]]] = {
             )
         ),
         [f"P311 calls {name} in the domain number, {CALLS}" for name in ("nextval", "odd")],
+    ),
+    "domain of a list": (
+        lambda: table_class(number=sa.Column(sa.ARRAY(Decorated()))),
+        [f"P311 calls nextval in the domain number, {CALLS}"],
+    ),
+    "serial": (
+        lambda: table_class(number=sa.Column(Serial())),
+        [f"P311 has the column number with a sequence, {COUNTS}"],
     ),
     "check": (
         lambda: plain(sa.CheckConstraint("is_free(title)", name="free")),
