@@ -369,15 +369,38 @@ def test_list_of_the_statements_own_is_limited(play: Play) -> None:
 
 
 def test_nested_items_count_together() -> None:
-    """With the lists that hold them; a list that holds itself comes to an end."""
+    """With the lists that hold them."""
     assert count_items([]) == 0
     assert count_items([(1, 2), (3, 4)]) == 6
     assert count_items([[1] * 600] * 20, 10_000) > 10_000
+
+
+def test_list_that_contains_itself_is_rejected(play: Play) -> None:
     endless: list[Any] = []
     endless.append(endless)
-    assert 0 < count_items(endless) < MOST_ITEMS
-    endless.append(endless)
-    assert count_items(endless) > MOST_ITEMS
+    statement = sa.select(Todo).where(col(Todo.id) == sa.any_(param("ids", sa.ARRAY(sa.Uuid))))
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        with pytest.raises(TypeError, match=r"^the parameter ids contains itself: bind a list without a cycle$"):
+            await mine.all(statement, ids=endless)
+
+    play(scenario)
+
+
+def test_list_that_is_nested_too_deeply_is_rejected(play: Play) -> None:
+    deep: list[Any] = []
+    for _ in range(40):
+        deep = [deep]
+    statement = sa.select(Todo).where(col(Todo.id) == sa.any_(param("ids", sa.ARRAY(sa.Uuid))))
+
+    async def scenario(mine: Scope, _theirs: Scope) -> None:
+        with pytest.raises(InvalidRequest) as rejected:
+            await mine.all(statement, ids=deep)
+        assert rejected.value.members["field_errors"] == [
+            {"field": "request", "message": "A list is nested deeper than 32 levels: send a flatter one"}
+        ]
+
+    play(scenario)
 
 
 def test_json_is_no_list(play: Play) -> None:

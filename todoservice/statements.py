@@ -34,6 +34,7 @@ from todoservice.confinement import (
     with_owner,
 )
 from todoservice.database.lists import MOST_ITEMS, SCALARS, ColumnOf, count_items, takes_list
+from todoservice.database.values import DEEPEST
 from todoservice.defaults import Default, default_of
 from todoservice.idempotence import answer_of_done, is_idempotent
 from todoservice.messages import Message
@@ -245,11 +246,11 @@ class Prepared:
             raise TypeError(self._mismatch(given.keys()))
         if self.listed is not None:
             single, listed = self.listed
-            return single.row_parameters(user_id, _listed(listed))
+            return single.row_parameters(user_id, _listed("values", listed))
         values = dict(given)
         for name, value in given.items():
             if type(value) not in SCALARS and name in self._lists:
-                values[name] = _listed(value)
+                values[name] = _listed(name, value)
         if self._has_own_values:
             values = self._without_owners(user_id, values)
         for name, default in self.defaults.items():
@@ -273,7 +274,7 @@ class Prepared:
         for owner in self.owners:
             owner.check(user_id, given)
         for own in self._own_lists:
-            _listed(own.effective_value)
+            _listed(own.key.removeprefix(KEY), own.effective_value)
         names = {owner.name for owner in self.owners} - self._names
         return {name: value for name, value in given.items() if name not in names}
 
@@ -467,13 +468,25 @@ class Statements:
         return done
 
 
-def _listed(value: Any) -> Any:
-    """Return the value of a parameter that may be a list. Raises InvalidRequest for one that is too long."""
+def _listed(name: str, value: Any) -> Any:
+    """Return the value of a parameter that may be a list.
+
+    Raises InvalidRequest for one that is too long or too deep, and TypeError for one that contains itself.
+    """
     # Not isinstance, which reads a `__class__` that an object of a plugin's may have.
     kind = type(value)
     if issubclass(kind, Set | Iterator | ValuesView | KeysView):
         value = list(value)
-    if issubclass(type(value), list | tuple) and count_items(value) > MOST_ITEMS:
+    try:
+        count = count_items(value) if issubclass(type(value), list | tuple) else 0
+    except RecursionError:
+        msg = f"the parameter {name} contains itself: bind a list without a cycle"
+        raise TypeError(msg) from None
+    except OverflowError:
+        raise InvalidRequest(
+            ("request", f"A list is nested deeper than {DEEPEST} levels: send a flatter one")
+        ) from None
+    if count > MOST_ITEMS:
         raise InvalidRequest(("request", f"A list has more than {MOST_ITEMS} items: send fewer at a time"))
     return value
 

@@ -18,12 +18,12 @@ from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import operators
 
+from todoservice.database.values import DEEPEST
+
 MOST_ITEMS: Final = 10_000
 """The most items that the lists of one parameter may have together, nested ones included."""
 SCALARS: Final = frozenset({bool, bytes, date, datetime, Decimal, float, int, str, time, timedelta, type(None), UUID})
 """Types of values that hold no list."""
-_DEEPEST: Final = 32
-"""How deep items are counted. A value that is nested deeper is no list that PostgreSQL takes."""
 
 _SAME: Final = (
     "BIGINT", "BOOLEAN", "BYTEA", "DATE", "DATERANGE", "FLOAT", "INT4RANGE", "INT8RANGE", "INTEGER", "INTERVAL", "JSON",
@@ -145,17 +145,23 @@ def _compared_name(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> str:
 def count_items(value: Any, most: int = MOST_ITEMS) -> int:
     """Return how many items a list or tuple has, nested ones included. Stop counting above `most`.
 
-    It reads what CPython stores, and calls no method that a subclass may override.
+    It reads what CPython stores, and calls no method that a subclass may override. Raises RecursionError for a list
+    that contains itself, and OverflowError for one that is nested deeper than `DEEPEST`.
     """
-    count, pending = 0, [(value, 0)]
+    count = 0
+    pending: list[tuple[Any, tuple[int, ...]]] = [(value, ())]
     while pending and count <= most:
-        items, depth = pending.pop()
+        items, inside = pending.pop()
+        if id(items) in inside:
+            raise RecursionError
+        if len(inside) > DEEPEST:
+            raise OverflowError
         kind: Any = list if issubclass(type(items), list) else tuple
         length = kind.__len__(items)
         count += length
-        if depth < _DEEPEST and length <= most:
-            nested = (item for item in kind.__iter__(items) if issubclass(type(item), list | tuple))
-            pending += [(item, depth + 1) for item in nested]
+        if length <= most:
+            within = (*inside, id(items))
+            pending += [(item, within) for item in kind.__iter__(items) if issubclass(type(item), list | tuple)]
     return count
 
 

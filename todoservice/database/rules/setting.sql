@@ -16,6 +16,7 @@ WHERE t.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname
     -- logged, or when a commit is durable, and neither the rows that it reads nor their values.
     AND name !~ '^(log|tcp|track)_' AND name NOT IN (
         'application_name', 'client_connection_check_interval', 'client_min_messages', 'deadlock_timeout',
+        'default_transaction_read_only',
         'effective_cache_size', 'effective_io_concurrency', 'hash_mem_multiplier',
         'idle_in_transaction_session_timeout', 'idle_session_timeout', 'jit', 'lock_timeout', 'maintenance_work_mem',
         'random_page_cost', 'seq_page_cost', 'statement_timeout', 'synchronous_commit', 'temp_buffers',
