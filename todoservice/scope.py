@@ -278,7 +278,7 @@ class Scope:
         """Name the plugin and the statement in a refusal."""
         try:
             yield
-        except UnscopedStatement as error:
+        except (UnscopedStatement, UnsupportedValue) as error:
             raise self._named(error, prepared.name) from error
 
     def _named(self, refusal: Refusal, *names: str) -> Refusal:

@@ -34,7 +34,7 @@ from todoservice.confinement import (
     with_owner,
 )
 from todoservice.database.lists import MOST_ITEMS, SCALARS, ColumnOf, count_items, takes_list
-from todoservice.database.values import DEEPEST
+from todoservice.database.values import DEEPEST, UnsupportedValue
 from todoservice.defaults import Default, default_of
 from todoservice.idempotence import answer_of_done, is_idempotent
 from todoservice.messages import Message
@@ -481,11 +481,10 @@ def _listed(name: str, value: Any) -> Any:
         count = count_items(value) if issubclass(type(value), list | tuple) else 0
     except RecursionError:
         msg = f"the parameter {name} contains itself: bind a list without a cycle"
-        raise TypeError(msg) from None
+        raise UnsupportedValue(msg) from None
     except OverflowError:
-        raise InvalidRequest(
-            ("request", f"A list is nested deeper than {DEEPEST} levels: send a flatter one")
-        ) from None
+        fault = f"The parameter {name} is nested deeper than {DEEPEST} levels: give fewer"
+        raise InvalidRequest(("request", fault)) from None
     if count > MOST_ITEMS:
         raise InvalidRequest(("request", f"A list has more than {MOST_ITEMS} items: send fewer at a time"))
     return value
