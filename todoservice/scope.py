@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
@@ -216,8 +216,10 @@ class Scope:
         fetch: Callable[[Any], Result],
     ) -> Result:
         prepared = self._prepared(statement)
-        with self._refusing(prepared):
+        try:
             values = prepared.parameters(self._user_id, params)
+        except (UnscopedStatement, UnsupportedValue) as error:
+            raise self._named(error, prepared.name) from error
         if shape is _rows:
             prepared.check_returns()
         return await self._send(prepared, shape, values, fetch)
@@ -237,8 +239,10 @@ class Scope:
         prepared, given = self._prepared(statement), list(rows)
         many = prepared.many
         starts = range(0, len(given), PER_MESSAGE)
-        with self._refusing(prepared):
+        try:
             pages = [prepared.row_parameters(self._user_id, given[at : at + PER_MESSAGE], at) for at in starts]
+        except (UnscopedStatement, UnsupportedValue) as error:
+            raise self._named(error, prepared.name) from error
         if shape is _rows:
             many.check_returns()
         alone = len(pages) > 1 and self._transaction() is None
@@ -270,14 +274,6 @@ class Scope:
             if transaction is not None:
                 return await transaction.run(work)
             return await self._data.database.run(self._prefix(inserts=prepared.inserts), work, self._guard, attempts)
-        except (UnscopedStatement, UnsupportedValue) as error:
-            raise self._named(error, prepared.name) from error
-
-    @contextmanager
-    def _refusing(self, prepared: Prepared) -> Iterator[None]:
-        """Name the plugin and the statement in a refusal."""
-        try:
-            yield
         except (UnscopedStatement, UnsupportedValue) as error:
             raise self._named(error, prepared.name) from error
 

@@ -50,11 +50,14 @@ class Audit:
         It depends on the text and the limits alone. An accident, such as a RecursionError that comes of the caller's
         stack, is raised and not kept.
         """
+        return self.verdicts.get(text) or self._first_verdict(text)
+
+    def _first_verdict(self, text: str) -> Verdict:
         try:
             self._limits.check_characters(text)
         except Refused as error:
             return Verdict(_fault(str(error), text))
-        return self.verdicts.get(text) or self.verdicts.keep(text, self.prove(text))
+        return self.verdicts.keep(text, self.prove(text))
 
     def declare(self, text: str) -> Verdict:
         """Return the verdict of a declared statement, and keep it for as long as the app lives."""
