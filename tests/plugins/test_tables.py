@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import todoservice_todos
 from plugin_modules import faults, forgotten, module
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.operators import custom_op
 from sqlmodel import Field
 
 from todoservice import Owned, Settings, Shared
@@ -100,6 +101,9 @@ ACCEPTED = {
         sa.CheckConstraint(sa.column("title") != "x", name="c"),
     ),
     "computed": lambda: plain(words=sa.Column(postgresql.TSVECTOR, sa.Computed("to_tsvector('english', title)"))),
+    "cast to a type of a length": lambda: plain(
+        sa.CheckConstraint("CAST(title AS bit(3)) <> title::varbit(4)::bit varying(5)", name="bits")
+    ),
     "choice": lambda: table_class(
         kind=sa.Column(sa.Enum("a", "b", name="kind", native_enum=False, create_constraint=True))
     ),
@@ -170,6 +174,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "allowed name of another schema": (
         lambda: table_class(number=sa.Column(sa.BigInteger, server_default=sa.text("other.random()"))),
         [f"P311 calls other.random in the server_default of number, {CALLS}"],
+    ),
+    "grammar as the name of a function": (
+        lambda: table_class(number=text_column(server_default=sa.text("other.left('a')"))),
+        [f"P311 calls other.left in the server_default of number, {CALLS}"],
+    ),
+    "open literal": (
+        lambda: table_class(number=text_column(server_default=sa.text("it's"))),
+        [f"P311 has SQL in the server_default of number {UNREADABLE}"],
     ),
     "activity of others": (
         lambda: table_class(number=sa.Column(sa.BigInteger, server_default=sa.func.pg_current_xact_id())),
@@ -270,6 +282,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], list[str]]] = {
         lambda: plain(sa.Index("one", "title", sa.text("length(user_id::text)"), unique=True)),
         [f"P303 has one, {UNIQUE}"],
     ),
+    "unique by an operator of user_id": (
+        lambda: indexed(lambda table: sa.UnaryExpression(table.user_id, operator=custom_op("##"))),
+        [f"P303 has one, {UNIQUE}"],
+    ),
     "included user_id": (
         lambda: plain(sa.Index("one", "title", unique=True, postgresql_include=["user_id"])),
         [f"P303 has one, {UNIQUE}"],
@@ -332,6 +348,13 @@ def test_table_that_reveals_something_is_refused(kind: str) -> None:
     """The message names the column or constraint, and the remedy."""
     make, lines = REFUSED[kind]
     assert found(make()) == lines
+
+
+def test_check_leaves_a_table_as_it_was() -> None:
+    """Its migration still makes the exclusion constraint."""
+    model = ACCEPTED["exclusion constraint"]()
+    assert found(model) == []
+    assert "EXCLUDE" in str(sa.schema.CreateTable(model.__table__).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
 
 
 def test_operator_allows_a_function() -> None:
