@@ -237,7 +237,6 @@ OWN_SETTINGS = {
     "transform_null_equals = on": "SELECT 1 WHERE nullif(1, 1) = NULL",
     "array_nulls = off": "SELECT '{NULL}'::text[] = ARRAY[NULL]",
     "default_text_search_config = 'pg_catalog.simple'": "SELECT to_tsvector('cats')::text",
-    "default_transaction_read_only = on": "SELECT current_setting('transaction_read_only')",
     "default_transaction_isolation = 'serializable'": "SELECT current_setting('transaction_isolation')",
     "search_path = pg_catalog": "SELECT current_schema()",
     "quote_all_identifiers = on": "SELECT pg_get_viewdef('pg_catalog.pg_roles'::regclass)",
