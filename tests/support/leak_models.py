@@ -113,6 +113,8 @@ DDL: Final = {
     "exclusion": "ALTER TABLE todoservice.boxes ADD CONSTRAINT apart EXCLUDE (name WITH =)",
     "trigger": "CREATE FUNCTION todoservice.watch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
     "CREATE TRIGGER watch BEFORE INSERT ON todoservice.boxes FOR EACH ROW EXECUTE FUNCTION todoservice.watch()",
+    "hiding": "CREATE FUNCTION public.lower(varchar) RETURNS text LANGUAGE sql RETURN $1;"
+    'GRANT EXECUTE ON FUNCTION public.lower(varchar) TO "{app}"',
     "rule": "CREATE RULE silent AS ON DELETE TO todoservice.boxes DO INSTEAD NOTHING",
     "row function": "CREATE FUNCTION public.peek(row_ record) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS "
     "'BEGIN RETURN (SELECT string_agg(title, '','' ORDER BY title) FROM todoservice.todos); END';"

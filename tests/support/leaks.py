@@ -1,4 +1,4 @@
-"""The 87 ways to leak a row, each with attempts at it and the layers that stop every one of them by themselves.
+"""The 88 ways to leak a row, each with attempts at it and the layers that stop every one of them by themselves.
 
 The numbers are those of a list that the project keeps; the tests are in `tests/isolation/test_leaks.py`. The attacker
 is a plugin's code, acting for the user `me`; the victim is the user `theirs`, with rows of ids that the attacker knows.
@@ -424,22 +424,24 @@ MODELS: Final = [
     Leak(82, "a trigger or a rule, which does more than the statement", "C", (
         Holds(check.finds("trigger", DDL["trigger"])), Holds(check.finds("rewrite", DDL["rule"])),
     ), "one layer: no statement shows them"),
+    Leak(83, "a function of a plugin's that hides PostgreSQL's own", "C", (Holds(check.finds("function", DDL["hiding"])),),
+        "one layer: to the audit it is PostgreSQL's, by its name"),
 ]  # fmt: skip
 
 SERVICE: Final = [
-    Leak(83, "a function in the notation of a column", "AC", (
+    Leak(84, "a function in the notation of a column", "AC", (
         sql("SELECT s.peek FROM (SELECT 1 AS a) AS s", planted=DDL["row function"]),
         sql("WITH s AS (SELECT 1 AS a) SELECT s.peek FROM s", planted=DDL["row function"]),
         sql("SELECT s.peek FROM (VALUES (1)) AS s(a)", planted=DDL["row function"]),
         Holds(check.finds("function", DDL["row function"])),
     )),
-    Leak(84, "a route class that answers by itself", "P", (Holds(check.route_classes_are_guarded),),
+    Leak(85, "a route class that answers by itself", "P", (Holds(check.route_classes_are_guarded),),
         "one layer: the user is resolved in front of the router"),
-    Leak(85, "a statement whose proof holds up all users", "A", (Holds(check.long_proofs_are_refused),),
+    Leak(86, "a statement whose proof holds up all users", "A", (Holds(check.long_proofs_are_refused),),
         "one layer: no row is in it"),
-    Leak(86, "a list that a client makes as long as it likes", "P", (Holds(check.long_lists_are_refused),),
+    Leak(87, "a list that a client makes as long as it likes", "P", (Holds(check.long_lists_are_refused),),
         "one layer: no row is in it"),
-    Leak(87, "a verdict that one caller's stack spoils for all users", "A", (Holds(check.accidents_are_not_kept),),
+    Leak(88, "a verdict that one caller's stack spoils for all users", "A", (Holds(check.accidents_are_not_kept),),
         "one layer: no row is in it"),
 ]  # fmt: skip
 
