@@ -58,6 +58,5 @@ def prepared(server: Server, contestant: Contestant, folder: Path) -> Iterator[D
 def open_url(owner_url: str) -> str:
     """Make a role for a database of todoservice's that row-level security does not bind, and return its URL."""
     url = make_url(owner_url)
-    execute(owner_url, f"CREATE ROLE {OPEN} LOGIN BYPASSRLS PASSWORD '{OPEN}' IN ROLE {url.database}_app")
-    execute(owner_url, f"GRANT CONNECT ON DATABASE {url.database} TO {OPEN}")
+    execute(owner_url, f"CREATE ROLE {OPEN} LOGIN SUPERUSER PASSWORD '{OPEN}'")
     return text_of(url.set(username=OPEN, password=OPEN))
